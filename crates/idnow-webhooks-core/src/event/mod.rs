@@ -1,0 +1,26 @@
+//! What a webhook says: the envelope, the payloads of the five session events, and room for others.
+//!
+//! [`RawEvent`] is the envelope with its payload still unread; [`Event<P>`] is one whose payload was read as
+//! `P`. Both keep the verified JSON text, so that members this version does not know stay reachable. The
+//! facts come from the provider's page "Webhook events".
+
+mod envelope;
+mod flexible;
+mod session;
+
+pub use envelope::{Event, EventPayload, RawEvent, RawPayload, Unreadable};
+pub use session::{
+    Session, SessionAborted, SessionCompleted, SessionCreated, SessionError, SessionExpired, SessionStatus,
+};
+
+/// The names of the events that the provider documents.
+pub const DOCUMENTED_NAMES: [&str; 5] = [
+    SessionCreated::NAME,
+    SessionCompleted::NAME,
+    SessionExpired::NAME,
+    SessionAborted::NAME,
+    SessionError::NAME,
+];
+
+#[cfg(test)]
+mod tests;

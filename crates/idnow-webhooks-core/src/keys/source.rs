@@ -1,0 +1,86 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::KeySet;
+
+/// Where the receiver's keys come from.
+///
+/// # Contract
+///
+/// [`current`](Self::current) is called for every delivery and must not block.
+/// [`refresh`](Self::refresh) is called when a token, correct in every other respect, names a key that
+/// `current` does not hold. Its answer decides between "forged" and "try again later", so it must be honest:
+/// return `Ok` only with keys whose retrieval *began* at or after `arrived`.
+#[async_trait]
+pub trait KeySource: Send + Sync + fmt::Debug + 'static {
+    /// The keys known now. Empty when there are none yet, or when they have become too old to be trusted.
+    fn current(&self) -> Arc<KeySet>;
+
+    /// Keys whose retrieval began at or after `arrived`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysUnavailable`] when none could be had: the sender is then asked to try again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future must not end a retrieval that other callers wait for.
+    async fn refresh(&self, arrived: Instant) -> Result<Arc<KeySet>, KeysUnavailable>;
+}
+
+/// Keys could not be fetched now, which says nothing about the token in hand.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+#[non_exhaustive]
+pub struct KeysUnavailable {
+    /// What went wrong, for the log.
+    pub reason: Arc<str>,
+    /// How long the sender should wait before it tries again.
+    pub retry_after: Duration,
+}
+
+impl KeysUnavailable {
+    /// Says why keys are missing, and when to try again.
+    pub fn new(reason: impl Into<Arc<str>>, retry_after: Duration) -> Self {
+        Self {
+            reason: reason.into(),
+            retry_after,
+        }
+    }
+}
+
+/// Keys that never change while the process runs.
+///
+/// They are final by construction, so a token that names another key is refused for good (401). Where keys
+/// may rotate, use a source that can fetch them.
+///
+/// ```
+/// use idnow_webhooks_core::keys::{KeySet, KeySource, StaticKeys};
+///
+/// let keys = StaticKeys::new(KeySet::from_jwks(br#"{ "keys": [] }"#)?);
+/// assert!(keys.current().is_empty());
+/// # Ok::<(), idnow_webhooks_core::keys::KeySetError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct StaticKeys(Arc<KeySet>);
+
+impl StaticKeys {
+    /// Uses this set for good.
+    pub fn new(keys: KeySet) -> Self {
+        Self(Arc::new(keys))
+    }
+}
+
+#[async_trait]
+impl KeySource for StaticKeys {
+    fn current(&self) -> Arc<KeySet> {
+        Arc::clone(&self.0)
+    }
+
+    async fn refresh(&self, _arrived: Instant) -> Result<Arc<KeySet>, KeysUnavailable> {
+        Ok(self.current())
+    }
+}

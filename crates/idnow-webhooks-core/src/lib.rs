@@ -1,0 +1,38 @@
+//! The core of the idnow-webhooks SDK: everything between a request and a typed event, free of any web framework.
+//!
+//! Most people want the crate `idnow-webhooks`, which brings this one along together with an adapter for
+//! their web framework. This crate is for those who write an adapter, a store or a key source.
+//!
+//! A delivery takes one path, through [`Receiver::receive`]:
+//!
+//! 1. **Admission** ([`Admission`]): source address, required headers and media type, before the body.
+//! 2. **Body**: one bounded read.
+//! 3. **Verification** ([`Verifier`]): bytes, [`keys`] and the time in; a [`VerifiedToken`] out.
+//! 4. **Intake**: inline, the handlers of an [`EventRouter`] run now and their result is the answer; queued, the
+//!    event is written to an [`EventStore`](store::EventStore) and answered at once.
+//!
+//! The [`Outcome`] then says how to answer; its module holds the one table of statuses.
+
+mod admission;
+mod base64url;
+mod body;
+mod clock;
+pub mod event;
+mod json;
+pub mod keys;
+mod outcome;
+mod receiver;
+mod router;
+mod secret;
+pub mod store;
+pub mod telemetry;
+mod token;
+mod verifier;
+
+pub use admission::{Admission, AdmissionError, Admitted, ForwardedError, HeaderError, RequiredHeader};
+pub use clock::{Clock, SystemClock};
+pub use outcome::{Outcome, Refusal};
+pub use receiver::{Head, Receiver, ReceiverBuilder, ReceiverError, VerifiedDelivery};
+pub use router::{EventRouter, Failure, HandlerError, HandlerResult, RepeatedHandler};
+pub use secret::Secret;
+pub use verifier::{PolicyError, Seen, TokenError, VerifiedToken, Verifier, VerifierBuilder, VerifyError};

@@ -1,0 +1,200 @@
+//! What becomes of a delivery, and the one table that turns it into an answer.
+//!
+//! The provider retries after 5xx and after time-outs, and never after 4xx. So a 4xx must mean "would fail
+//! the same way for ever", and everything that may pass is a 503.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::admission::AdmissionError;
+use crate::event::Unreadable;
+use crate::keys::KeysUnavailable;
+use crate::router::HandlerError;
+use crate::store::StoreError;
+use crate::verifier::{Seen, VerifyError};
+
+/// How long the provider is asked to wait where nothing better is known. Its own schedule starts at 1 s.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// What became of a delivery.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Queued mode: the event is stored, and will be handled after the answer.
+    Stored,
+    /// Inline mode: the handler has finished.
+    Handled,
+    /// The event was stored or handled before.
+    Duplicate,
+    /// The delivery was not accepted.
+    Refused(Refusal),
+}
+
+/// Why a delivery was not accepted. The text is for the receiver's own log, never part of an answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The method is not POST.
+    #[error("method: expected POST")]
+    Method,
+    /// The source or a required header was refused.
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
+    /// `Content-Type` is not that of a delivery.
+    #[error("media type: expected application/jwt, or application/json with the token in a header, seen {0}")]
+    MediaType(Seen),
+    /// The body is compressed.
+    #[error("content encoding: expected none, seen {0}")]
+    Encoding(Seen),
+    /// The body is longer than accepted.
+    #[error("the body is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The connection broke before the body was complete.
+    #[error("the body ended early or its framing is wrong")]
+    Incomplete,
+    /// The header that carries the token is repeated, so that it is unclear which one counts.
+    #[error("the token's header is repeated")]
+    AmbiguousToken,
+    /// The token is not believed.
+    #[error(transparent)]
+    Token(#[from] VerifyError),
+    /// The key that the token names is unknown, and the key server could not be asked.
+    #[error("{token}; and the keys could not be refreshed: {keys}")]
+    KeysUnavailable {
+        /// What the token asked for.
+        token: VerifyError,
+        /// Why the keys could not be refreshed.
+        keys: KeysUnavailable,
+    },
+    /// The event is for another environment than the receiver.
+    #[error("environment: expected {expected:?}, seen {seen}")]
+    Environment {
+        /// The configured environment.
+        expected: String,
+        /// What the event says.
+        seen: Seen,
+    },
+    /// The token is genuine, but its `data` is not an event as this version understands it.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The handler failed.
+    #[error("the handler failed: {0}")]
+    Handler(HandlerError),
+    /// An earlier attempt of the same event is still being handled.
+    #[error("an earlier attempt of this event is still being handled")]
+    InProgress,
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] StoreError),
+    /// Too many deliveries are in progress.
+    #[error("too many deliveries are in progress")]
+    Overloaded,
+    /// Our own deadline passed.
+    #[error("no result within the answer deadline of {0:?}")]
+    Deadline(Duration),
+}
+
+impl Outcome {
+    /// Whether the provider may forget the event.
+    pub fn is_accepted(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+
+    /// The status and the stable machine code of the answer: the one table.
+    fn row(&self) -> (StatusCode, &'static str) {
+        let refusal = match self {
+            Self::Stored => return (StatusCode::OK, "stored"),
+            Self::Handled => return (StatusCode::OK, "handled"),
+            Self::Duplicate => return (StatusCode::OK, "duplicate"),
+            Self::Refused(refusal) => refusal,
+        };
+        match refusal {
+            Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Refusal::Admission(AdmissionError::Header(_)) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Refusal::Admission(_) => (StatusCode::FORBIDDEN, "source_not_allowed"),
+            Refusal::MediaType(_) | Refusal::Encoding(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+            }
+            Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Refusal::AmbiguousToken | Refusal::Token(VerifyError::Malformed(_)) => {
+                (StatusCode::BAD_REQUEST, "malformed_token")
+            }
+            Refusal::Token(_) => (StatusCode::UNAUTHORIZED, "token_refused"),
+            Refusal::Environment { .. } => (StatusCode::UNAUTHORIZED, "wrong_environment"),
+            Refusal::Handler(error) if error.is_permanent() => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused")
+            }
+            Refusal::Handler(_) => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
+            // A body that broke off says nothing about the next attempt.
+            Refusal::Incomplete => (StatusCode::SERVICE_UNAVAILABLE, "body_incomplete"),
+            Refusal::KeysUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),
+            Refusal::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "event_unreadable"),
+            Refusal::InProgress => (StatusCode::SERVICE_UNAVAILABLE, "in_progress"),
+            Refusal::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Refusal::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Refusal::Deadline(_) => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.row().0
+    }
+
+    /// A stable machine code, the same in the answer's body, in logs and in metrics.
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// How long the provider is asked to wait before it tries again; with every 503.
+    pub fn retry_after(&self) -> Option<Duration> {
+        if self.status() != StatusCode::SERVICE_UNAVAILABLE {
+            return None;
+        }
+        match self {
+            Self::Refused(Refusal::KeysUnavailable { keys, .. }) => Some(keys.retry_after.max(RETRY_SOON)),
+            _ => Some(RETRY_SOON),
+        }
+    }
+
+    /// The answer: empty with 2xx, else a small `application/problem+json` (RFC 9457) that holds the status and
+    /// the [`code`](Self::code), and nothing that came from the request.
+    pub fn response(&self) -> Response<Bytes> {
+        let (status, code) = self.row();
+        let body = if self.is_accepted() {
+            Bytes::new()
+        } else {
+            problem(status, code)
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let length = response.body().len();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, length.into());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if length > 0 {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        }
+        if let Some(wait) = self.retry_after() {
+            headers.insert(
+                RETRY_AFTER,
+                wait.as_secs()
+                    .saturating_add(u64::from(wait.subsec_nanos() > 0))
+                    .into(),
+            );
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
+    }
+}
+
+fn problem(status: StatusCode, code: &str) -> Bytes {
+    let title = status.canonical_reason().unwrap_or_default();
+    let number = status.as_u16();
+    format!(r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}"}}"#).into()
+}

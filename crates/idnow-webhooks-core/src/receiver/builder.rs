@@ -1,0 +1,183 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use tokio::sync::Semaphore;
+
+use super::intake::Intake;
+use super::{Inner, Receiver};
+use crate::admission::Admission;
+use crate::clock::{Clock, SystemClock};
+use crate::keys::KeySource;
+use crate::router::{EventRouter, RepeatedHandler};
+use crate::store::{EventStore, MemoryStore};
+use crate::verifier::Verifier;
+
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-idnow-signature");
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The provider waits for 10 s. What it does not get in time it sends again.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
+const HANDLER_LIMIT: Duration = Duration::from_secs(60);
+const MAX_IN_PROGRESS: usize = 4096;
+
+/// Builds a [`Receiver`].
+#[derive(Debug)]
+#[must_use]
+pub struct ReceiverBuilder {
+    verifier: Verifier,
+    keys: Arc<dyn KeySource>,
+    admission: Admission,
+    clock: Arc<dyn Clock>,
+    token_header: HeaderName,
+    expected_environment: Option<String>,
+    max_body_bytes: usize,
+    answer_deadline: Duration,
+    handler_limit: Duration,
+    max_in_progress: usize,
+    router: EventRouter,
+    store: Option<Arc<dyn EventStore>>,
+    queued: bool,
+}
+
+impl ReceiverBuilder {
+    pub(super) fn new(verifier: Verifier, keys: Arc<dyn KeySource>) -> Self {
+        Self {
+            verifier,
+            keys,
+            admission: Admission::default(),
+            clock: Arc::new(SystemClock),
+            token_header: TOKEN_HEADER,
+            expected_environment: None,
+            max_body_bytes: MAX_BODY_BYTES,
+            answer_deadline: ANSWER_DEADLINE,
+            handler_limit: HANDLER_LIMIT,
+            max_in_progress: MAX_IN_PROGRESS,
+            router: EventRouter::default(),
+            store: None,
+            queued: false,
+        }
+    }
+
+    /// Handles events inline: the handler runs before the answer, and its result is the answer.
+    pub fn handlers(mut self, router: EventRouter) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// Where handled events are remembered in inline mode, so that they are recognised when they come again
+    /// (default: a [`MemoryStore`] of 100,000 events).
+    pub fn store(mut self, store: impl EventStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Puts events into this store and answers at once; someone else takes them from there.
+    pub fn queued(mut self, store: impl EventStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self.queued = true;
+        self
+    }
+
+    /// Who may send at all (default: everyone).
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
+    }
+
+    /// Refuses events for another environment, such as `staging` ones on a `live` receiver (default: any).
+    pub fn expected_environment(mut self, environment: impl Into<String>) -> Self {
+        self.expected_environment = Some(environment.into());
+        self
+    }
+
+    /// The header that may carry the token instead of the body (default: `X-Idnow-Signature`).
+    pub fn token_header(mut self, name: HeaderName) -> Self {
+        self.token_header = name;
+        self
+    }
+
+    /// The longest body that is accepted (default: 64 KiB). The provider's have about 1.5 KiB.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// When to answer at the latest (default: 8 s). The provider waits for 10 s.
+    pub fn answer_deadline(mut self, deadline: Duration) -> Self {
+        self.answer_deadline = deadline;
+        self
+    }
+
+    /// How long a handler may run in all, the answer notwithstanding (default: 60 s). Then it is stopped, and the
+    /// provider's next attempt starts it anew.
+    pub fn handler_limit(mut self, limit: Duration) -> Self {
+        self.handler_limit = limit;
+        self
+    }
+
+    /// How many deliveries may be in progress at once (default: 4096), among them those whose handler still runs
+    /// after the answer. More are answered 503.
+    pub fn max_in_progress(mut self, deliveries: usize) -> Self {
+        self.max_in_progress = deliveries;
+        self
+    }
+
+    /// The clock (default: the machine's).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks the settings once, for good.
+    pub fn build(self) -> Result<Receiver, ReceiverError> {
+        self.router.check()?;
+        for (what, zero) in [
+            ("max_body_bytes", self.max_body_bytes == 0),
+            ("answer_deadline", self.answer_deadline.is_zero()),
+            ("handler_limit", self.handler_limit.is_zero()),
+            ("max_in_progress", self.max_in_progress == 0),
+        ] {
+            if zero {
+                return Err(ReceiverError::Zero(what));
+            }
+        }
+        if self.handler_limit < self.answer_deadline {
+            return Err(ReceiverError::HandlerLimit);
+        }
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let intake = if self.queued {
+            Intake::queued(store)
+        } else {
+            Intake::inline(store, self.router, self.handler_limit)
+        };
+        Ok(Receiver {
+            inner: Arc::new(Inner {
+                admission: self.admission,
+                verifier: self.verifier,
+                keys: self.keys,
+                clock: self.clock,
+                token_header: self.token_header,
+                expected_environment: self.expected_environment,
+                max_body_bytes: self.max_body_bytes,
+                answer_deadline: self.answer_deadline,
+                in_progress: Arc::new(Semaphore::new(self.max_in_progress.min(Semaphore::MAX_PERMITS))),
+                intake,
+            }),
+        })
+    }
+}
+
+/// A [`ReceiverBuilder`] that cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiverError {
+    /// Two handlers are registered for one event.
+    #[error(transparent)]
+    Handlers(#[from] RepeatedHandler),
+    /// A limit of zero would refuse everything.
+    #[error("`{0}` must not be zero")]
+    Zero(&'static str),
+    /// A handler would be stopped before its answer is due.
+    #[error("`handler_limit` must not be shorter than `answer_deadline`")]
+    HandlerLimit,
+}

@@ -1,0 +1,85 @@
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+
+use crate::event::Unreadable;
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// Why a handler failed, and whether it is worth trying again.
+///
+/// Every error converts into one that asks for another try, so `?` just works. It deliberately does not
+/// implement [`Error`] itself: that is what makes this conversion possible.
+#[derive(Debug)]
+pub struct HandlerError {
+    permanent: bool,
+    source: Source,
+}
+
+impl HandlerError {
+    /// The event should be handled again later: something that may pass.
+    pub fn retry(error: impl Into<Source>) -> Self {
+        Self {
+            permanent: false,
+            source: error.into(),
+        }
+    }
+
+    /// Handling the event again would fail in the same way for ever.
+    pub fn permanent(error: impl Into<Source>) -> Self {
+        Self {
+            permanent: true,
+            source: error.into(),
+        }
+    }
+
+    pub(super) fn unreadable(event: Unreadable) -> Self {
+        Self::retry(event)
+    }
+
+    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let message = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("(no message)");
+        Self::retry(format!("the handler panicked: {message}"))
+    }
+
+    pub(crate) fn too_slow(limit: std::time::Duration) -> Self {
+        Self::retry(format!("the handler was stopped after {limit:?}"))
+    }
+
+    /// Whether it was made by [`permanent`](Self::permanent).
+    pub fn is_permanent(&self) -> bool {
+        self.permanent
+    }
+
+    /// The event that no handler could read, if that is what went wrong.
+    pub(crate) fn into_unreadable(self) -> Result<Unreadable, Self> {
+        let Self { permanent, source } = self;
+        source
+            .downcast()
+            .map(|event| *event)
+            .map_err(|source| Self { permanent, source })
+    }
+}
+
+/// The error and its causes, in one line.
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.source)?;
+        let mut cause = self.source.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self::retry(error)
+    }
+}

@@ -1,0 +1,241 @@
+//! Decides whether a token is genuine: pure, with the keys and the time as arguments.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use crate::event::{RawEvent, Unreadable};
+use crate::json::Json;
+use crate::keys::{Algorithm, KeyLookup, KeySet};
+use crate::token::{Header, RawClaims, Segments};
+
+mod error;
+mod policy;
+
+pub use crate::token::TokenError;
+pub use error::{Seen, VerifyError};
+pub use policy::{PolicyError, VerifierBuilder};
+
+use error::seconds_between;
+use policy::Policy;
+
+/// Checks tokens against a fixed policy: issuers, audiences, algorithms and times.
+///
+/// ```
+/// use idnow_webhooks_core::Verifier;
+/// use idnow_webhooks_core::keys::Algorithm;
+///
+/// let verifier = Verifier::builder()
+///     .issuer("https://auth.eu.platform.idnow.io/oidc")
+///     .audience("https://bank.example/webhooks/idnow")
+///     .build()?;
+/// assert_eq!(verifier.algorithms(), [Algorithm::Rs256]);
+/// # Ok::<(), idnow_webhooks_core::PolicyError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    policy: Arc<Policy>,
+}
+
+/// A token whose signature and claims hold. The only way to get one is [`Verifier::verify`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VerifiedToken {
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`: in the provider's example, the event id.
+    pub subject: Option<String>,
+    /// `iat`.
+    pub issued_at: DateTime<Utc>,
+    /// `exp`.
+    pub expires_at: DateTime<Utc>,
+    /// `kid` of the key that verified it.
+    pub key_id: Option<String>,
+    /// `alg`.
+    pub algorithm: Algorithm,
+    data: Json,
+}
+
+impl VerifiedToken {
+    /// The text of `data`, exactly as it was signed.
+    pub fn json(&self) -> &str {
+        self.data.get()
+    }
+
+    /// Reads the event.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`] when `data` lacks what every documented event has. The token is genuine all the same:
+    /// the provider changed something.
+    pub fn event(&self) -> Result<RawEvent, Unreadable> {
+        RawEvent::from_data(self.data.clone())
+    }
+}
+
+impl Verifier {
+    /// Starts with the defaults: RS256 only, 60 s of leeway, tokens that live for at most a day.
+    pub fn builder() -> VerifierBuilder {
+        VerifierBuilder::default()
+    }
+
+    /// The algorithms that are accepted.
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.policy.algorithms
+    }
+
+    /// Whether tokens are verified with a shared secret instead of public keys.
+    pub fn uses_shared_secret(&self) -> bool {
+        self.policy.algorithms.iter().any(|algorithm| algorithm.is_hmac())
+    }
+
+    /// Verifies a compact token.
+    ///
+    /// Cheap checks come first, so that forgeries cost little; nothing is believed before the signature holds.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`] names the check that failed, what was expected and what was seen.
+    /// [`VerifyError::UnknownKey`] is given only for a token that is correct in every other respect that can
+    /// be checked without the key: it is worth a look at the key server.
+    pub fn verify(
+        &self,
+        token: &[u8],
+        keys: &KeySet,
+        now: DateTime<Utc>,
+    ) -> Result<VerifiedToken, VerifyError> {
+        let segments = Segments::split(token)?;
+        let header = segments.header()?;
+        let header = Header::read(&header)?;
+        let algorithm = self.algorithm(&header.alg)?;
+        let claims_text = segments.claims()?;
+        let claims = RawClaims::read(&claims_text)?;
+        let times = self.check_claims(&claims, now)?;
+        let signature = segments.signature()?;
+
+        let key_id = header.kid.as_deref();
+        let verified_by = match keys.lookup(algorithm, key_id) {
+            KeyLookup::One(key) => key.verifies(segments.signing_input, &signature).then_some(key),
+            KeyLookup::Several(keys) => keys
+                .into_iter()
+                .find(|key| key.verifies(segments.signing_input, &signature)),
+            KeyLookup::Ambiguous => return Err(VerifyError::NoKeyId),
+            KeyLookup::Unknown => {
+                return Err(VerifyError::UnknownKey {
+                    key_id: key_id.map(Seen::new),
+                    algorithm,
+                    known: keys.key_ids().into_iter().map(str::to_owned).collect(),
+                });
+            }
+        };
+        let key = verified_by.ok_or_else(|| VerifyError::Signature {
+            key_id: key_id.map(Seen::new),
+            algorithm,
+        })?;
+
+        let issuer = claims.iss.map(Cow::into_owned).unwrap_or_default();
+        let subject = claims.sub.map(Cow::into_owned);
+        // A genuine token without `data` is the provider's change, not a forgery: it reads as an unreadable event.
+        let data = Json::copy(claims.data.map_or("null", RawValue::get));
+        Ok(VerifiedToken {
+            issuer,
+            subject,
+            issued_at: times.issued_at,
+            expires_at: times.expires_at,
+            key_id: key.key_id().map(str::to_owned),
+            algorithm,
+            data,
+        })
+    }
+
+    fn algorithm(&self, name: &str) -> Result<Algorithm, VerifyError> {
+        let known = name.parse().ok();
+        known
+            .filter(|algorithm| self.policy.algorithms.contains(algorithm))
+            .ok_or_else(|| VerifyError::Algorithm {
+                expected: self.policy.algorithms.clone(),
+                seen: Seen::new(name),
+            })
+    }
+
+    fn check_claims(&self, claims: &RawClaims<'_>, now: DateTime<Utc>) -> Result<Times, VerifyError> {
+        let policy = &*self.policy;
+        let issuer = claims.iss.as_deref().ok_or(VerifyError::MissingClaim("iss"))?;
+        if !policy.issuers.iter().any(|expected| expected == issuer) {
+            return Err(VerifyError::Issuer {
+                expected: policy.issuers.clone(),
+                seen: Seen::new(issuer),
+            });
+        }
+        let audience = claims.aud.as_ref().ok_or(VerifyError::MissingClaim("aud"))?;
+        if !audience
+            .0
+            .iter()
+            .any(|name| policy.audiences.iter().any(|expected| expected == name))
+        {
+            let seen = audience.0.iter().take(5).map(|name| Seen::new(name)).collect();
+            return Err(VerifyError::Audience {
+                expected: policy.audiences.clone(),
+                seen,
+            });
+        }
+
+        let issued_at = claims.iat.ok_or(VerifyError::MissingClaim("iat"))?.0;
+        let expires_at = claims.exp.ok_or(VerifyError::MissingClaim("exp"))?.0;
+        let now = now.timestamp();
+        let leeway = policy.leeway;
+        if expires_at.saturating_add(leeway) <= now {
+            return Err(VerifyError::Expired {
+                seconds_ago: seconds_between(expires_at, now),
+                leeway,
+            });
+        }
+        if issued_at > now.saturating_add(leeway) {
+            return Err(VerifyError::NotYetIssued {
+                seconds_ahead: seconds_between(now, issued_at),
+                leeway,
+            });
+        }
+        if let Some(start) = claims.nbf
+            && start.0 > now.saturating_add(leeway)
+        {
+            return Err(VerifyError::NotYetValid {
+                seconds_ahead: seconds_between(now, start.0),
+                leeway,
+            });
+        }
+        let lifetime = expires_at.saturating_sub(issued_at);
+        if lifetime <= 0 || lifetime > policy.max_lifetime {
+            return Err(VerifyError::Lifetime {
+                seconds: lifetime,
+                most: policy.max_lifetime,
+            });
+        }
+        if let Some(most) = policy.max_age
+            && issued_at < now.saturating_sub(most).saturating_sub(leeway)
+        {
+            return Err(VerifyError::TooOld {
+                seconds: seconds_between(issued_at, now),
+                most,
+                leeway,
+            });
+        }
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        Ok(Times {
+            issued_at: time(issued_at),
+            expires_at: time(expires_at),
+        })
+    }
+}
+
+struct Times {
+    issued_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+pub(crate) fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
