@@ -16,6 +16,11 @@ pub(crate) fn check(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<Unambiguous>(text).map(|_| ())
 }
 
+/// Whether a valid document is an object. A derived `Deserialize` would take an array for one as well.
+pub(crate) fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
 struct Unambiguous;
 
 impl<'de> Deserialize<'de> for Unambiguous {

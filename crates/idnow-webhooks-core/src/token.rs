@@ -126,6 +126,12 @@ fn document(segment: &[u8], name: &'static str) -> Result<String, TokenError> {
         reason: "not UTF-8".to_owned(),
     })?;
     json::check(&text).map_err(|error| unreadable(name, &error))?;
+    if !json::is_object(&text) {
+        return Err(TokenError::Json {
+            segment: name,
+            reason: "not an object".to_owned(),
+        });
+    }
     Ok(text)
 }
 

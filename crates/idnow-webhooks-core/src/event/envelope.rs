@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::flexible;
-use crate::json::Json;
+use crate::json::{self, Json};
 
 /// The longest event id that is accepted, in bytes. The provider sends a UUID.
 const MAX_ID_BYTES: usize = 256;
@@ -168,6 +168,9 @@ impl RawEvent {
     }
 
     pub(crate) fn from_data(data: Json) -> Result<Self, Unreadable> {
+        if !json::is_object(data.get()) {
+            return Err(unreadable(data, "not an object"));
+        }
         let envelope = match serde_json::from_str::<Envelope<'_>>(data.get()) {
             Ok(envelope) if (1..=MAX_ID_BYTES).contains(&envelope.event_id.len()) => envelope,
             Ok(_) => return Err(unreadable(data, "`eventId` must have 1 to 256 bytes")),

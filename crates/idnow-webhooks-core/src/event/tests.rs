@@ -151,7 +151,12 @@ fn what_cannot_be_read_names_the_member_and_keeps_the_text() {
     assert!(read(&data).unwrap_err().reason().contains("payload"));
     data["eventId"] = json!("");
     assert_eq!(read(&data).unwrap_err().event_id, None);
-    assert_eq!(RawEvent::from_json("[]").unwrap_err().event_name, None);
+    assert_eq!(RawEvent::from_json("null").unwrap_err().reason(), "not an object");
+    let positional = json!(["1", "n", "1", 1, "1", "2026-01-08T08:35:37Z", "e", {}]);
+    assert_eq!(
+        RawEvent::from_json(&positional.to_string()).unwrap_err().reason(),
+        "not an object"
+    );
 }
 
 #[test]

@@ -1,0 +1,74 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use idnow_webhooks_core::Receiver;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::future::ResponseFuture;
+
+/// Answers the requests for one path as deliveries, and passes all others through untouched.
+///
+/// The wrapped service's response body must be made from [`Bytes`], as those of axum and of
+/// `http_body_util::Full` are.
+#[derive(Debug, Clone)]
+pub struct WebhookLayer {
+    receiver: Receiver,
+    path: Arc<str>,
+}
+
+impl WebhookLayer {
+    /// Answers requests for exactly this path, such as `/webhooks/idnow`.
+    pub fn new(receiver: Receiver, path: impl Into<Arc<str>>) -> Self {
+        Self {
+            receiver,
+            path: path.into(),
+        }
+    }
+}
+
+impl<S> Layer<S> for WebhookLayer {
+    type Service = Webhook<S>;
+
+    fn layer(&self, inner: S) -> Webhook<S> {
+        Webhook {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`WebhookLayer`] makes.
+#[derive(Debug, Clone)]
+pub struct Webhook<S> {
+    inner: S,
+    layer: WebhookLayer,
+}
+
+impl<S, B, R> Service<Request<B>> for Webhook<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: From<Bytes>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Send,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.uri().path() == &*self.layer.path {
+            ResponseFuture::delivery(crate::receive(self.layer.receiver.clone(), request))
+        } else {
+            ResponseFuture::passed(self.inner.call(request))
+        }
+    }
+}

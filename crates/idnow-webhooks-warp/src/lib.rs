@@ -1,0 +1,62 @@
+//! Mounts an [`idnow_webhooks_core::Receiver`] in warp, as a filter.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use idnow_webhooks_testkit::{Provider, SampleEvent};
+//! use warp::Filter;
+//!
+//! let provider = Provider::new();
+//! let receiver = provider.receiver().build()?;
+//! let routes = warp::path!("webhooks" / "idnow")
+//!     .and(idnow_webhooks_warp::webhook(receiver))
+//!     .or(warp::path!("health").map(|| "ok"));
+//!
+//! let token = provider.token(&SampleEvent::completed());
+//! let answer = warp::test::request().method("POST").path("/webhooks/idnow").body(token).reply(&routes).await;
+//! assert_eq!(answer.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The peer address
+//!
+//! It is that of the connection, which warp's own server tells. Where warp runs as a service inside of
+//! another server there is none, and a receiver with an allow list refuses every delivery.
+
+use std::net::SocketAddr;
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, Method, Response};
+use idnow_webhooks_core::{Head, Receiver};
+use warp::{Filter, Rejection};
+
+/// Answers every request that reaches it as a delivery; put it behind a filter for the path.
+///
+/// It never rejects once it is reached, so no other filter of an `or` chain sees the request.
+pub fn webhook(receiver: Receiver) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
+    warp::method()
+        .and(warp::header::headers_cloned())
+        .and(warp::addr::remote())
+        .and(warp::body::stream())
+        .then(move |method, headers, peer, body| receive(receiver.clone(), method, headers, peer, body))
+}
+
+async fn receive<S, B>(
+    receiver: Receiver,
+    method: Method,
+    headers: HeaderMap,
+    peer: Option<SocketAddr>,
+    body: S,
+) -> Response<Bytes>
+where
+    S: futures_util::Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let head = Head {
+        method: &method,
+        headers: &headers,
+        peer: peer.map(|address| address.ip()),
+    };
+    receiver.receive(head, body).await.response()
+}
