@@ -72,10 +72,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(WebhookService {
-            inner: Rc::new(inner),
-            webhook: self.clone(),
-        }))
+        ready(Ok(WebhookService { inner: Rc::new(inner), webhook: self.clone() }))
     }
 }
 
@@ -98,12 +95,7 @@ where
     forward_ready!(inner);
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        if self
-            .webhook
-            .path
-            .as_deref()
-            .is_some_and(|path| path != request.path())
-        {
+        if self.webhook.path.as_deref().is_some_and(|path| path != request.path()) {
             let inner = Rc::clone(&self.inner);
             return Box::pin(async move { Ok(inner.call(request).await?.map_into_left_body()) });
         }
@@ -120,10 +112,6 @@ async fn receive(receiver: &Receiver, request: &mut ServiceRequest) -> Result<Ou
     let method = convert::method(request.method())?;
     let headers = convert::headers(request.headers())?;
     let peer = request.peer_addr().map(|address| address.ip());
-    let head = Head {
-        method: &method,
-        headers: &headers,
-        peer,
-    };
+    let head = Head { method: &method, headers: &headers, peer };
     Ok(receiver.receive(head, request.take_payload()).await)
 }

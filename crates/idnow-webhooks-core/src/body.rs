@@ -21,9 +21,7 @@ where
     S: Stream<Item = Result<D, E>>,
     D: Buf,
 {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limit as u64) {
         return Err(BodyError::TooLarge);
     }
@@ -59,24 +57,15 @@ mod tests {
     }
 
     fn pieces(texts: &[&'static str]) -> Pieces {
-        texts
-            .iter()
-            .map(|text| Ok(Bytes::from_static(text.as_bytes())))
-            .collect()
+        texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect()
     }
 
     #[tokio::test]
     async fn pieces_are_joined_up_to_the_limit_exactly() {
         assert_eq!(read_pieces(pieces(&[]), 0).await.unwrap(), "");
         assert_eq!(read_pieces(pieces(&["abc"]), 3).await.unwrap(), "abc");
-        assert_eq!(
-            read_pieces(pieces(&["", "a", "", "bc", "d"]), 4).await.unwrap(),
-            "abcd"
-        );
-        assert_eq!(
-            read_pieces(pieces(&["a", "bc", "d"]), 3).await,
-            Err(BodyError::TooLarge)
-        );
+        assert_eq!(read_pieces(pieces(&["", "a", "", "bc", "d"]), 4).await.unwrap(), "abcd");
+        assert_eq!(read_pieces(pieces(&["a", "bc", "d"]), 3).await, Err(BodyError::TooLarge));
         assert_eq!(read_pieces(pieces(&["abcd"]), 3).await, Err(BodyError::TooLarge));
     }
 

@@ -82,11 +82,7 @@ impl<'de> Visitor<'de> for Unambiguous {
         }
         if names.len() > FEW {
             names.sort_unstable();
-            if names
-                .iter()
-                .zip(names.iter().skip(1))
-                .any(|(one, next)| one == next)
-            {
+            if names.iter().zip(names.iter().skip(1)).any(|(one, next)| one == next) {
                 return Err(A::Error::custom("an object names a member twice"));
             }
         }
@@ -104,11 +100,7 @@ pub(crate) struct Json {
 
 impl Json {
     pub(crate) fn copy(text: &str) -> Self {
-        Self {
-            text: text.into(),
-            start: 0,
-            end: text.len(),
-        }
+        Self { text: text.into(), start: 0, end: text.len() }
     }
 
     /// A piece of this text that was found by parsing it. A piece of another text gives the empty one.
@@ -117,11 +109,7 @@ impl Json {
         let end = start.wrapping_add(piece.len());
         let inside = self.text.get(start..end).is_some();
         let (start, end) = if inside { (start, end) } else { (0, 0) };
-        Self {
-            text: Arc::clone(&self.text),
-            start,
-            end,
-        }
+        Self { text: Arc::clone(&self.text), start, end }
     }
 
     pub(crate) fn get(&self) -> &str {
@@ -142,11 +130,7 @@ mod tests {
     #[test]
     fn repeated_members_are_found_at_every_depth_and_size() {
         check(r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}"#).unwrap();
-        for text in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":{"b":[{"c":1,"c":2}]}}"#,
-            r#"{"a":1,"\u0061":2}"#,
-        ] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":[{"c":1,"c":2}]}}"#, r#"{"a":1,"\u0061":2}"#] {
             let error = check(text).unwrap_err().to_string();
             assert!(error.contains("twice"), "{text}: {error}");
         }

@@ -164,11 +164,7 @@ impl Outcome {
     /// the [`code`](Self::code), and nothing that came from the request.
     pub fn response(&self) -> Response<Bytes> {
         let (status, code) = self.row();
-        let body = if self.is_accepted() {
-            Bytes::new()
-        } else {
-            problem(status, code)
-        };
+        let body = if self.is_accepted() { Bytes::new() } else { problem(status, code) };
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let length = response.body().len();
@@ -181,9 +177,7 @@ impl Outcome {
         if let Some(wait) = self.retry_after() {
             headers.insert(
                 RETRY_AFTER,
-                wait.as_secs()
-                    .saturating_add(u64::from(wait.subsec_nanos() > 0))
-                    .into(),
+                wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).into(),
             );
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {

@@ -51,10 +51,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(arrived: Instant) -> Self {
-        Self {
-            arrived,
-            answered: false,
-        }
+        Self { arrived, answered: false }
     }
 
     pub(crate) fn answered(mut self, outcome: &Outcome) {

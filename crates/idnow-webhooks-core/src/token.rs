@@ -75,20 +75,12 @@ pub(crate) struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     pub(crate) fn split(token: &'a [u8]) -> Result<Self, TokenError> {
-        let mut dots = token
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'.')
-            .map(|(at, _)| at);
+        let mut dots = token.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(TokenError::Segments);
         };
-        let parts = (
-            token.get(..second),
-            token.get(..first),
-            token.get(first + 1..second),
-            token.get(second + 1..),
-        );
+        let parts =
+            (token.get(..second), token.get(..first), token.get(first + 1..second), token.get(second + 1..));
         let (Some(signing_input), Some(header), Some(claims), Some(signature)) = parts else {
             return Err(TokenError::Segments);
         };
@@ -98,12 +90,7 @@ impl<'a> Segments<'a> {
         if signature.len() > MAX_SIGNATURE_BYTES {
             return Err(TokenError::TooLong("signature"));
         }
-        Ok(Self {
-            signing_input,
-            header,
-            claims,
-            signature,
-        })
+        Ok(Self { signing_input, header, claims, signature })
     }
 
     pub(crate) fn header(&self) -> Result<String, TokenError> {
@@ -121,16 +108,11 @@ impl<'a> Segments<'a> {
 
 fn document(segment: &[u8], name: &'static str) -> Result<String, TokenError> {
     let bytes = base64url::decode(segment).map_err(|_| TokenError::Base64(name))?;
-    let text = String::from_utf8(bytes).map_err(|_| TokenError::Json {
-        segment: name,
-        reason: "not UTF-8".to_owned(),
-    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| TokenError::Json { segment: name, reason: "not UTF-8".to_owned() })?;
     json::check(&text).map_err(|error| unreadable(name, &error))?;
     if !json::is_object(&text) {
-        return Err(TokenError::Json {
-            segment: name,
-            reason: "not an object".to_owned(),
-        });
+        return Err(TokenError::Json { segment: name, reason: "not an object".to_owned() });
     }
     Ok(text)
 }
@@ -141,10 +123,7 @@ fn unreadable(segment: &'static str, error: &serde_json::Error) -> TokenError {
         serde_json::error::Category::Eof | serde_json::error::Category::Syntax => "not valid JSON",
         _ => "a member is missing, repeated or of the wrong type",
     };
-    TokenError::Json {
-        segment,
-        reason: format!("{what}, at column {}", error.column()),
-    }
+    TokenError::Json { segment, reason: format!("{what}, at column {}", error.column()) }
 }
 
 impl<'a> Header<'a> {
@@ -156,11 +135,7 @@ impl<'a> Header<'a> {
         if header.b64 {
             return Err(TokenError::Extension("b64"));
         }
-        if header
-            .kid
-            .as_ref()
-            .is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES)
-        {
+        if header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES) {
             return Err(TokenError::TooLong("kid"));
         }
         Ok(header)
@@ -245,9 +220,7 @@ impl<'de> Deserialize<'de> for NumericDate {
             clippy::cast_possible_truncation,
             reason = "a float outside of i64 saturates, then is refused"
         )]
-        let seconds = number
-            .as_i64()
-            .or_else(|| number.as_f64().map(|seconds| seconds.floor() as i64));
+        let seconds = number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds.floor() as i64));
         seconds
             .filter(|seconds| (0..=MAX_TIME).contains(seconds))
             .map(Self)

@@ -37,9 +37,7 @@ impl FixedClock {
     /// Moves forwards. A step beyond the end of the calendar ends there.
     pub fn advance(&self, by: Duration) {
         let mut time = self.time();
-        let later = TimeDelta::from_std(by)
-            .ok()
-            .and_then(|by| time.checked_add_signed(by));
+        let later = TimeDelta::from_std(by).ok().and_then(|by| time.checked_add_signed(by));
         *time = later.unwrap_or(DateTime::<Utc>::MAX_UTC);
     }
 

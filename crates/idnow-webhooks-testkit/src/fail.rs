@@ -4,10 +4,7 @@ use std::fmt::Display;
 ///
 /// A kit that handed back a `Result` for these would only move the `unwrap` into every line of every test.
 #[track_caller]
-#[expect(
-    clippy::panic,
-    reason = "the one place where a kit for tests gives up, see the crate's docs"
-)]
+#[expect(clippy::panic, reason = "the one place where a kit for tests gives up, see the crate's docs")]
 pub(crate) fn fail(what: impl Display) -> ! {
     panic!("idnow-webhooks-testkit: {what}")
 }

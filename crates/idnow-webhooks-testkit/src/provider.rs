@@ -149,11 +149,7 @@ impl Provider {
 
     /// Signs `event`, hands it to `receiver` as a request would, and says what became of it.
     pub async fn deliver(&self, receiver: &Receiver, event: &SampleEvent) -> Outcome {
-        let head = Head {
-            method: &Method::POST,
-            headers: &HeaderMap::new(),
-            peer: None,
-        };
+        let head = Head { method: &Method::POST, headers: &HeaderMap::new(), peer: None };
         let body = stream::iter([Ok::<_, Infallible>(Bytes::from(self.token(event)))]);
         receiver.receive(head, body).await
     }
@@ -170,10 +166,7 @@ impl Provider {
             ("exp", json!(issued_at.saturating_add(lifetime))),
             ("aud", json!(self.audience)),
         ];
-        claims
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

@@ -106,9 +106,7 @@ impl SampleEvent {
     /// The event of the published example, [`PUBLISHED_EXAMPLE`].
     pub fn published() -> Self {
         let claims: Value = serde_json::from_str(PUBLISHED_EXAMPLE).unwrap_or_default();
-        Self {
-            data: claims.get("data").cloned().unwrap_or_default(),
-        }
+        Self { data: claims.get("data").cloned().unwrap_or_default() }
     }
 
     /// All events of one successful session, in order: created (sequence 1), then completed (sequence 2).
@@ -181,9 +179,8 @@ impl SampleEvent {
 
     /// Removes any member, named by its path within `data`. Nothing happens if there is none.
     pub fn remove(mut self, path: &str) -> Self {
-        let (parents, name) = path
-            .rsplit_once('.')
-            .map_or((None, path), |(parents, name)| (Some(parents), name));
+        let (parents, name) =
+            path.rsplit_once('.').map_or((None, path), |(parents, name)| (Some(parents), name));
         let parent = parents
             .into_iter()
             .flat_map(|parents| parents.split('.'))
@@ -219,9 +216,6 @@ impl SampleEvent {
     }
 
     fn text(&self, pointer: &str) -> &str {
-        self.data
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.data.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 }

@@ -53,21 +53,11 @@ fn each_event_has_the_documented_members_and_types() {
         assert!(uuid::Uuid::try_parse(data["payload"]["flowId"].as_str().unwrap()).is_ok());
         let created_at = data["createdAt"].as_str().unwrap();
         assert_eq!(created_at.len(), "2026-01-08T08:35:37.581Z".len());
-        assert!(
-            created_at.parse::<DateTime<Utc>>().is_ok() && created_at.ends_with('Z'),
-            "{created_at}"
-        );
+        assert!(created_at.parse::<DateTime<Utc>>().is_ok() && created_at.ends_with('Z'), "{created_at}");
         if name == "session.created" {
-            assert_eq!(
-                members(&data["payload"]),
-                ["flowId", "sessionId", "sessionStatus"]
-            );
+            assert_eq!(members(&data["payload"]), ["flowId", "sessionId", "sessionStatus"]);
         } else {
-            assert_eq!(
-                members(&data["payload"]),
-                members(&published["payload"]),
-                "{name}"
-            );
+            assert_eq!(members(&data["payload"]), members(&published["payload"]), "{name}");
             assert_eq!(data["payload"]["lastStepStatus"], status);
         }
     }
@@ -147,18 +137,12 @@ fn paths_reach_everything() {
 #[test]
 fn a_session_is_created_then_completed() {
     let [created, completed] = SampleEvent::session("fe1941c2-bc45-4142-b516-fa0fc9fd7754");
-    assert_eq!(
-        (created.name(), completed.name()),
-        ("session.created", "session.completed")
-    );
+    assert_eq!((created.name(), completed.name()), ("session.created", "session.completed"));
     for (event, sequence) in [(&created, "1"), (&completed, "2")] {
         assert_eq!(event.session_id(), "fe1941c2-bc45-4142-b516-fa0fc9fd7754");
         assert_eq!(event.data()["eventSequence"], sequence);
     }
-    assert_eq!(
-        created.data()["payload"]["flowId"],
-        completed.data()["payload"]["flowId"]
-    );
+    assert_eq!(created.data()["payload"]["flowId"], completed.data()["payload"]["flowId"]);
     assert_ne!(created.event_id(), completed.event_id());
 }
 
@@ -166,10 +150,7 @@ fn a_session_is_created_then_completed() {
 fn the_published_example_is_reproduced_claim_by_claim() {
     let printed: Value = serde_json::from_str(PUBLISHED_EXAMPLE).unwrap();
     assert_eq!(SampleEvent::published().data(), printed["data"]);
-    assert_eq!(
-        SampleEvent::published().event_id(),
-        "61a51c5b-480d-4f47-8334-34b0ba7ae0be"
-    );
+    assert_eq!(SampleEvent::published().event_id(), "61a51c5b-480d-4f47-8334-34b0ba7ae0be");
 
     let issued_at = DateTime::from_timestamp(1_767_861_339, 0).unwrap();
     let provider = Provider::new()
@@ -207,9 +188,7 @@ fn the_provider_signs_with_its_key_and_its_settings() {
 
     let (message, signature) = token.rsplit_once('.').unwrap();
     let keys = provider.key().key_set();
-    let KeyLookup::One(found) = keys.lookup(key.algorithm(), key.key_id()) else {
-        panic!("key not found")
-    };
+    let KeyLookup::One(found) = keys.lookup(key.algorithm(), key.key_id()) else { panic!("key not found") };
     assert!(found.verifies(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()));
 
     clock.advance(Duration::from_secs(5));

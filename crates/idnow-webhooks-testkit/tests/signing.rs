@@ -18,12 +18,7 @@ fn parts(token: &str) -> (&str, Value, Value, Vec<u8>) {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (header, payload) = message.split_once('.').unwrap();
     let json = |part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
-    (
-        message,
-        json(header),
-        json(payload),
-        URL_SAFE_NO_PAD.decode(signature).unwrap(),
-    )
+    (message, json(header), json(payload), URL_SAFE_NO_PAD.decode(signature).unwrap())
 }
 
 fn verifies(
@@ -45,48 +40,28 @@ fn every_algorithm_signs_what_the_core_verifies() {
     for algorithm in Algorithm::ALL {
         // One RSA key for all of its algorithms, as making one is slow in a debug build.
         let rsa_family = algorithm.name().starts_with(['R', 'P']);
-        let key = if rsa_family {
-            rsa.clone().with_algorithm(algorithm)
-        } else {
-            SigningKey::generate(algorithm)
-        };
+        let key =
+            if rsa_family { rsa.clone().with_algorithm(algorithm) } else { SigningKey::generate(algorithm) };
         assert_eq!(key.algorithm(), algorithm);
         let claims = json!({ "iss": "https://issuer.example", "text": "ü" });
         let token = key.sign(&claims);
         let (message, header, payload, signature) = parts(&token);
-        assert_eq!(
-            header,
-            json!({ "alg": algorithm.name(), "kid": key.key_id(), "typ": "JWT" })
-        );
+        assert_eq!(header, json!({ "alg": algorithm.name(), "kid": key.key_id(), "typ": "JWT" }));
         assert_eq!(payload, claims);
         let set = key.key_set();
-        assert!(
-            verifies(&set, algorithm, key.key_id(), message.as_bytes(), &signature),
-            "{algorithm}"
-        );
+        assert!(verifies(&set, algorithm, key.key_id(), message.as_bytes(), &signature), "{algorithm}");
         let mut tampered = message.to_owned().into_bytes();
         tampered[message.len() - 1] ^= 1;
-        assert!(
-            !verifies(&set, algorithm, key.key_id(), &tampered, &signature),
-            "{algorithm}"
-        );
+        assert!(!verifies(&set, algorithm, key.key_id(), &tampered, &signature), "{algorithm}");
         let mut flipped = signature.clone();
         flipped[0] ^= 1;
-        assert!(
-            !verifies(&set, algorithm, key.key_id(), message.as_bytes(), &flipped),
-            "{algorithm}"
-        );
+        assert!(!verifies(&set, algorithm, key.key_id(), message.as_bytes(), &flipped), "{algorithm}");
     }
 }
 
 #[test]
 fn every_generated_key_makes_a_usable_key_set_with_its_id() {
-    for algorithm in [
-        Algorithm::Ps256,
-        Algorithm::Es256,
-        Algorithm::Es384,
-        Algorithm::EdDsa,
-    ] {
+    for algorithm in [Algorithm::Ps256, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa] {
         let key = SigningKey::generate(algorithm);
         let jwks = key.jwks();
         assert_eq!(jwks["keys"][0], key.jwk());
@@ -119,10 +94,7 @@ fn the_key_id_is_free() {
     let key = key.without_key_id();
     assert_eq!(key.key_id(), None);
     assert_eq!(key.jwk().get("kid"), None);
-    assert_eq!(
-        parts(&key.sign(&json!({}))).1,
-        json!({ "alg": "EdDSA", "typ": "JWT" })
-    );
+    assert_eq!(parts(&key.sign(&json!({}))).1, json!({ "alg": "EdDSA", "typ": "JWT" }));
 }
 
 #[test]
@@ -133,13 +105,7 @@ fn a_shared_secret_signs_and_has_no_id() {
     let token = key.sign(&json!({}));
     let (message, header, _, signature) = parts(&token);
     assert_eq!(header["alg"], "HS384");
-    assert!(verifies(
-        &key.key_set(),
-        Algorithm::Hs384,
-        None,
-        message.as_bytes(),
-        &signature
-    ));
+    assert!(verifies(&key.key_set(), Algorithm::Hs384, None, message.as_bytes(), &signature));
     assert_eq!(key.jwk()["kty"], "oct");
     assert_eq!(key.jwk()["k"], URL_SAFE_NO_PAD.encode(secret));
 }
@@ -153,59 +119,36 @@ fn hostile_tokens_carry_exactly_what_was_asked_for() {
     assert_eq!(URL_SAFE_NO_PAD.decode(header).unwrap(), b"not json");
     assert_eq!(URL_SAFE_NO_PAD.decode(payload).unwrap(), [0xff, 0x00]);
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    assert!(verifies(
-        &key.key_set(),
-        Algorithm::EdDsa,
-        key.key_id(),
-        message.as_bytes(),
-        &signature
-    ));
+    assert!(verifies(&key.key_set(), Algorithm::EdDsa, key.key_id(), message.as_bytes(), &signature));
     assert_eq!(compact(b"not json", [0xff, 0x00], &signature), token);
     assert_eq!(compact("", "", ""), "..");
 }
 
 #[test]
 fn public_keys_come_as_der_and_pem() {
-    for key in [
-        SigningKey::shared(),
-        SigningKey::generate(Algorithm::Es256),
-        SigningKey::generate(Algorithm::EdDsa),
-    ] {
+    for key in
+        [SigningKey::shared(), SigningKey::generate(Algorithm::Es256), SigningKey::generate(Algorithm::EdDsa)]
+    {
         let der = key.public_key_der();
         assert_eq!(der[0], 0x30, "SubjectPublicKeyInfo is a sequence");
         let pem = key.public_key_pem();
         let lines: Vec<_> = pem.lines().collect();
-        let [first, inner @ .., last] = lines.as_slice() else {
-            panic!("{pem}")
-        };
-        assert_eq!(
-            (*first, *last),
-            ("-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----")
-        );
+        let [first, inner @ .., last] = lines.as_slice() else { panic!("{pem}") };
+        assert_eq!((*first, *last), ("-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"));
         assert!(inner.iter().all(|line| (1..=64).contains(&line.len())), "{pem}");
-        let decoded = base64::engine::general_purpose::STANDARD
-            .decode(inner.concat())
-            .unwrap();
+        let decoded = base64::engine::general_purpose::STANDARD.decode(inner.concat()).unwrap();
         assert_eq!(decoded, der);
     }
     let der = SigningKey::shared().public_key_der();
-    let modulus = URL_SAFE_NO_PAD
-        .decode(SigningKey::shared().jwk()["n"].as_str().unwrap())
-        .unwrap();
+    let modulus = URL_SAFE_NO_PAD.decode(SigningKey::shared().jwk()["n"].as_str().unwrap()).unwrap();
     assert_eq!(modulus.len(), 256);
-    assert!(
-        der.windows(modulus.len()).any(|window| window == modulus),
-        "the DER holds the modulus"
-    );
+    assert!(der.windows(modulus.len()).any(|window| window == modulus), "the DER holds the modulus");
 }
 
 #[test]
 fn debug_output_shows_no_key() {
     let key = SigningKey::from_secret(Algorithm::Hs256, "hunter2-hunter2").with_key_id("a");
-    assert_eq!(
-        format!("{key:?}"),
-        r#"SigningKey { key_id: Some("a"), algorithm: Hs256, .. }"#
-    );
+    assert_eq!(format!("{key:?}"), r#"SigningKey { key_id: Some("a"), algorithm: Hs256, .. }"#);
 }
 
 #[test]

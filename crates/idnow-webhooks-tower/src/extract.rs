@@ -54,16 +54,8 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, VerifiedRejection> {
         let peer = crate::peer(&request);
         let (parts, body) = request.into_parts();
-        let head = Head {
-            method: &parts.method,
-            headers: &parts.headers,
-            peer,
-        };
-        Ok(Self(
-            Receiver::from_ref(state)
-                .verify(head, BodyDataStream::new(body))
-                .await?,
-        ))
+        let head = Head { method: &parts.method, headers: &parts.headers, peer };
+        Ok(Self(Receiver::from_ref(state).verify(head, BodyDataStream::new(body)).await?))
     }
 }
 

@@ -28,17 +28,11 @@ pin_project! {
 
 impl<F> ResponseFuture<F> {
     pub(crate) fn delivery(outcome: impl Future<Output = Outcome> + Send + 'static) -> Self {
-        Self {
-            kind: Kind::Delivery {
-                outcome: Box::pin(outcome),
-            },
-        }
+        Self { kind: Kind::Delivery { outcome: Box::pin(outcome) } }
     }
 
     pub(crate) fn passed(response: F) -> Self {
-        Self {
-            kind: Kind::Passed { response },
-        }
+        Self { kind: Kind::Passed { response } }
     }
 }
 

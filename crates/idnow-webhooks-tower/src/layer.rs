@@ -23,10 +23,7 @@ pub struct WebhookLayer {
 impl WebhookLayer {
     /// Answers requests for exactly this path, such as `/webhooks/idnow`.
     pub fn new(receiver: Receiver, path: impl Into<Arc<str>>) -> Self {
-        Self {
-            receiver,
-            path: path.into(),
-        }
+        Self { receiver, path: path.into() }
     }
 }
 
@@ -34,10 +31,7 @@ impl<S> Layer<S> for WebhookLayer {
     type Service = Webhook<S>;
 
     fn layer(&self, inner: S) -> Webhook<S> {
-        Webhook {
-            inner,
-            layer: self.clone(),
-        }
+        Webhook { inner, layer: self.clone() }
     }
 }
 

@@ -50,10 +50,6 @@ fn peer<B>(request: &Request<B>) -> Option<IpAddr> {
 async fn receive<B: Body>(receiver: Receiver, request: Request<B>) -> Outcome {
     let peer = peer(&request);
     let (parts, body) = request.into_parts();
-    let head = Head {
-        method: &parts.method,
-        headers: &parts.headers,
-        peer,
-    };
+    let head = Head { method: &parts.method, headers: &parts.headers, peer };
     receiver.receive(head, BodyDataStream::new(body)).await
 }

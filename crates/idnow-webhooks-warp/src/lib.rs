@@ -53,10 +53,6 @@ where
     S: futures_util::Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    let head = Head {
-        method: &method,
-        headers: &headers,
-        peer: peer.map(|address| address.ip()),
-    };
+    let head = Head { method: &method, headers: &headers, peer: peer.map(|address| address.ip()) };
     receiver.receive(head, body).await.response()
 }

@@ -29,12 +29,7 @@ pub(super) fn source(
     headers: &HeaderMap,
     trusted: impl Fn(IpAddr) -> bool,
 ) -> Result<Option<IpAddr>, ForwardedError> {
-    let plain = walk(
-        "X-Forwarded-For",
-        &lines(headers, &X_FORWARDED_FOR),
-        &trusted,
-        Some,
-    )?;
+    let plain = walk("X-Forwarded-For", &lines(headers, &X_FORWARDED_FOR), &trusted, Some)?;
     let standard = walk("Forwarded", &lines(headers, &FORWARDED), &trusted, for_parameter)?;
     match (plain, standard) {
         (Some(one), Some(other)) if one != other => Err(ForwardedError::Contradiction),
@@ -44,11 +39,7 @@ pub(super) fn source(
 
 /// All lines of a header as one list; a line that is not ASCII becomes an entry that is no address.
 fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
-    headers
-        .get_all(name)
-        .iter()
-        .map(|value| value.to_str().unwrap_or("?"))
-        .collect()
+    headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect()
 }
 
 fn walk<'a>(
@@ -66,9 +57,8 @@ fn walk<'a>(
             if hops > MAX_HOPS {
                 return Err(ForwardedError::TooManyHops(name));
             }
-            let address = address_of(entry.trim())
-                .and_then(parse)
-                .ok_or(ForwardedError::NotAnAddress(name))?;
+            let address =
+                address_of(entry.trim()).and_then(parse).ok_or(ForwardedError::NotAnAddress(name))?;
             if !trusted(address) {
                 return Ok(Some(address));
             }
@@ -120,10 +110,6 @@ fn parse(entry: &str) -> Option<IpAddr> {
         .parse::<IpAddr>()
         .ok()
         .or_else(|| entry.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
-        .or_else(|| {
-            bracketed()
-                .and_then(|inner| inner.parse::<std::net::Ipv6Addr>().ok())
-                .map(IpAddr::V6)
-        })?;
+        .or_else(|| bracketed().and_then(|inner| inner.parse::<std::net::Ipv6Addr>().ok()).map(IpAddr::V6))?;
     Some(address.to_canonical())
 }

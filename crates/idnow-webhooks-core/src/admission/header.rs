@@ -52,10 +52,7 @@ impl RequiredHeader {
     /// Requires HTTP Basic authentication (RFC 7617).
     pub fn basic(user: &str, password: &str) -> Self {
         let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        Self {
-            name: AUTHORIZATION,
-            accepted: vec![value.into()],
-        }
+        Self { name: AUTHORIZATION, accepted: vec![value.into()] }
     }
 
     /// The header's name.
@@ -65,23 +62,15 @@ impl RequiredHeader {
 
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), HeaderError> {
         let mut values = headers.get_all(&self.name).iter();
-        let value = values
-            .next()
-            .ok_or_else(|| HeaderError::Missing(self.name.clone()))?;
+        let value = values.next().ok_or_else(|| HeaderError::Missing(self.name.clone()))?;
         if values.next().is_some() {
             return Err(HeaderError::Repeated(self.name.clone()));
         }
         let value = value.as_bytes();
         // No early end: the time must not tell which of the accepted values came close.
-        let matched = self
-            .accepted
-            .iter()
-            .fold(false, |matched, accepted| matched | self.matches(accepted, value));
-        if matched {
-            Ok(())
-        } else {
-            Err(HeaderError::Wrong(self.name.clone()))
-        }
+        let matched =
+            self.accepted.iter().fold(false, |matched, accepted| matched | self.matches(accepted, value));
+        if matched { Ok(()) } else { Err(HeaderError::Wrong(self.name.clone())) }
     }
 
     fn matches(&self, accepted: &Secret, value: &[u8]) -> bool {

@@ -116,10 +116,7 @@ impl Admission {
         for header in &self.required {
             header.check(headers).map_err(AdmissionError::Header)?;
         }
-        Ok(Admitted {
-            source: known,
-            would_refuse,
-        })
+        Ok(Admitted { source: known, would_refuse })
     }
 
     fn check_source(&self, source: Result<Option<IpAddr>, AdmissionError>) -> Result<(), AdmissionError> {
@@ -127,11 +124,7 @@ impl Admission {
             return Ok(());
         }
         let source = source?.ok_or(AdmissionError::NoPeerAddress)?;
-        if contains(&self.allowed, source) {
-            Ok(())
-        } else {
-            Err(AdmissionError::NotAllowed(source))
-        }
+        if contains(&self.allowed, source) { Ok(()) } else { Err(AdmissionError::NotAllowed(source)) }
     }
 
     fn source(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Option<IpAddr>, AdmissionError> {

@@ -15,9 +15,7 @@ fn ip(text: &str) -> Option<IpAddr> {
 }
 
 fn allowing(ranges: &[&str]) -> Admission {
-    ranges.iter().fold(Admission::new(), |admission, range| {
-        admission.allow(range.parse().unwrap())
-    })
+    ranges.iter().fold(Admission::new(), |admission, range| admission.allow(range.parse().unwrap()))
 }
 
 fn behind_proxy() -> Admission {
@@ -41,10 +39,7 @@ fn ranges_of_both_families_and_mapped_addresses() {
 
 #[test]
 fn without_a_list_everyone_is_admitted_even_without_an_address() {
-    assert_eq!(
-        Admission::new().admit(&HeaderMap::new(), None).unwrap().source,
-        None
-    );
+    assert_eq!(Admission::new().admit(&HeaderMap::new(), None).unwrap().source, None);
 }
 
 #[test]
@@ -55,93 +50,49 @@ fn a_missing_peer_address_is_refused_when_there_is_a_list() {
 
 #[test]
 fn monitor_mode_admits_and_reports() {
-    let admitted = allowing(&["192.0.2.0/24"])
-        .monitor()
-        .admit(&HeaderMap::new(), ip("198.51.100.1"))
-        .unwrap();
-    assert_eq!(
-        admitted.would_refuse,
-        Some(AdmissionError::NotAllowed("198.51.100.1".parse().unwrap()))
-    );
-    let admitted = allowing(&["192.0.2.0/24"])
-        .monitor()
-        .admit(&HeaderMap::new(), ip("192.0.2.1"))
-        .unwrap();
+    let admitted =
+        allowing(&["192.0.2.0/24"]).monitor().admit(&HeaderMap::new(), ip("198.51.100.1")).unwrap();
+    assert_eq!(admitted.would_refuse, Some(AdmissionError::NotAllowed("198.51.100.1".parse().unwrap())));
+    let admitted = allowing(&["192.0.2.0/24"]).monitor().admit(&HeaderMap::new(), ip("192.0.2.1")).unwrap();
     assert_eq!(admitted.would_refuse, None);
 }
 
 #[test]
 fn a_stranger_cannot_forward() {
-    assert!(!admits(
-        &behind_proxy(),
-        &[("x-forwarded-for", "192.0.2.1")],
-        "198.51.100.1"
-    ));
+    assert!(!admits(&behind_proxy(), &[("x-forwarded-for", "192.0.2.1")], "198.51.100.1"));
 }
 
 #[test]
 fn the_rightmost_untrusted_hop_counts() {
     let admission = behind_proxy();
-    for value in [
-        "192.0.2.1",
-        "198.51.100.1, 192.0.2.1",
-        "junk, 192.0.2.1, 10.1.1.1",
-        "192.0.2.1:4711",
-    ] {
-        assert!(
-            admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"),
-            "{value}"
-        );
+    for value in ["192.0.2.1", "198.51.100.1, 192.0.2.1", "junk, 192.0.2.1, 10.1.1.1", "192.0.2.1:4711"] {
+        assert!(admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"), "{value}");
     }
     for value in ["192.0.2.1, 198.51.100.1", "192.0.2.1, 198.51.100.1, 10.0.0.2"] {
-        assert!(
-            !admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"),
-            "{value}"
-        );
+        assert!(!admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"), "{value}");
     }
 }
 
 #[test]
 fn several_lines_are_one_list() {
     let admission = behind_proxy();
-    let lines = [
-        ("x-forwarded-for", "192.0.2.1"),
-        ("x-forwarded-for", "198.51.100.1"),
-    ];
+    let lines = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "198.51.100.1")];
     assert!(!admits(&admission, &lines, "10.0.0.1"));
-    let lines = [
-        ("x-forwarded-for", "198.51.100.1"),
-        ("x-forwarded-for", "192.0.2.1"),
-    ];
+    let lines = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "192.0.2.1")];
     assert!(admits(&admission, &lines, "::ffff:10.0.0.1"));
 }
 
 #[test]
 fn what_cannot_be_read_is_refused() {
     let admission = behind_proxy();
-    for value in [
-        "",
-        "unknown",
-        "192.0.2.1, ",
-        "192.0.2.1, _hidden",
-        "192.0.2.300",
-        "fe80::1%eth0",
-    ] {
-        assert!(
-            !admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"),
-            "{value:?}"
-        );
+    for value in ["", "unknown", "192.0.2.1, ", "192.0.2.1, _hidden", "192.0.2.300", "fe80::1%eth0"] {
+        assert!(!admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"), "{value:?}");
     }
     let mut foreign = HeaderMap::new();
-    foreign.insert(
-        "x-forwarded-for",
-        HeaderValue::from_bytes(b"192.0.2.1\xff").unwrap(),
-    );
+    foreign.insert("x-forwarded-for", HeaderValue::from_bytes(b"192.0.2.1\xff").unwrap());
     assert!(admission.admit(&foreign, ip("10.0.0.1")).is_err());
     let long = vec!["10.0.0.9"; 33].join(",");
-    let error = admission
-        .admit(&headers(&[("x-forwarded-for", &long)]), ip("10.0.0.1"))
-        .unwrap_err();
+    let error = admission.admit(&headers(&[("x-forwarded-for", &long)]), ip("10.0.0.1")).unwrap_err();
     assert!(error.to_string().contains("more than 32"), "{error}");
 }
 
@@ -150,11 +101,7 @@ fn a_trusted_proxy_that_speaks_for_itself_is_its_own_source() {
     let admission = behind_proxy().allow("10.0.0.5/32".parse().unwrap());
     assert!(admits(&admission, &[], "10.0.0.5"));
     assert!(!admits(&admission, &[], "10.0.0.6"));
-    assert!(admits(
-        &admission,
-        &[("x-forwarded-for", "10.0.0.5, 10.0.0.6")],
-        "10.0.0.6"
-    ));
+    assert!(admits(&admission, &[("x-forwarded-for", "10.0.0.5, 10.0.0.6")], "10.0.0.6"));
 }
 
 #[test]
@@ -176,10 +123,7 @@ fn the_standard_header_is_read_too() {
         "for=192.0.2.1;for=192.0.2.1",
         "for=198.51.100.1",
     ] {
-        assert!(
-            !admits(&admission, &[("forwarded", value)], "10.0.0.1"),
-            "{value}"
-        );
+        assert!(!admits(&admission, &[("forwarded", value)], "10.0.0.1"), "{value}");
     }
 }
 
@@ -191,16 +135,9 @@ fn what_a_proxy_quotes_from_a_stranger_is_no_element() {
         r#"for=198.51.100.1;host="x;for=192.0.2.1""#,
         r#"for=198.51.100.1;host="a\", for=192.0.2.1;b=""#,
     ] {
-        assert!(
-            !admits(&admission, &[("forwarded", value)], "10.0.0.1"),
-            "{value}"
-        );
+        assert!(!admits(&admission, &[("forwarded", value)], "10.0.0.1"), "{value}");
     }
-    assert!(admits(
-        &admission,
-        &[("forwarded", r#"for=192.0.2.1;host="a, b""#)],
-        "10.0.0.1"
-    ));
+    assert!(admits(&admission, &[("forwarded", r#"for=192.0.2.1;host="a, b""#)], "10.0.0.1"));
 }
 
 #[test]
@@ -208,10 +145,7 @@ fn two_headers_must_agree() {
     let admission = behind_proxy();
     let agree = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")];
     assert!(admits(&admission, &agree, "10.0.0.1"));
-    let disagree = [
-        ("x-forwarded-for", "198.51.100.1"),
-        ("forwarded", "for=192.0.2.1"),
-    ];
+    let disagree = [("x-forwarded-for", "198.51.100.1"), ("forwarded", "for=192.0.2.1")];
     assert!(!admits(&admission, &disagree, "10.0.0.1"));
 }
 
@@ -225,39 +159,23 @@ fn required_headers_are_all_required_and_each_value_may_rotate() {
     for token in ["old", "new"] {
         admit(&[("x-auth-token", token), ("authorization", basic)]).unwrap();
     }
-    admit(&[
-        ("x-auth-token", "new"),
-        ("authorization", "basic aWRub3c6czNjcmV0"),
-    ])
-    .unwrap();
+    admit(&[("x-auth-token", "new"), ("authorization", "basic aWRub3c6czNjcmV0")]).unwrap();
 
     let wrong = |lines: &[(&'static str, &str)]| match admit(lines) {
         Err(AdmissionError::Header(error)) => error,
         other => panic!("{other:?}"),
     };
     let name: http::HeaderName = "x-auth-token".parse().unwrap();
-    assert_eq!(
-        wrong(&[("authorization", basic)]),
-        HeaderError::Missing(name.clone())
-    );
+    assert_eq!(wrong(&[("authorization", basic)]), HeaderError::Missing(name.clone()));
     assert_eq!(
         wrong(&[("x-auth-token", "older"), ("authorization", basic)]),
         HeaderError::Wrong(name.clone())
     );
     assert_eq!(
-        wrong(&[
-            ("x-auth-token", "old"),
-            ("x-auth-token", "old"),
-            ("authorization", basic)
-        ]),
+        wrong(&[("x-auth-token", "old"), ("x-auth-token", "old"), ("authorization", basic)]),
         HeaderError::Repeated(name)
     );
-    for credentials in [
-        "Basic aWRub3c6czNjcmVu",
-        "Bearer aWRub3c6czNjcmV0",
-        "aWRub3c6czNjcmV0",
-        "Basic",
-    ] {
+    for credentials in ["Basic aWRub3c6czNjcmVu", "Bearer aWRub3c6czNjcmV0", "aWRub3c6czNjcmV0", "Basic"] {
         let error = wrong(&[("x-auth-token", "old"), ("authorization", credentials)]);
         assert_eq!(error, HeaderError::Wrong(AUTHORIZATION), "{credentials}");
     }
@@ -265,14 +183,8 @@ fn required_headers_are_all_required_and_each_value_may_rotate() {
 
 #[test]
 fn a_header_that_could_never_protect_is_refused_at_once() {
-    assert_eq!(
-        RequiredHeader::new("X Auth", ["a"]).unwrap_err(),
-        HeaderError::InvalidName
-    );
-    assert!(matches!(
-        RequiredHeader::new("X-Auth", [""]).unwrap_err(),
-        HeaderError::NoValue(_)
-    ));
+    assert_eq!(RequiredHeader::new("X Auth", ["a"]).unwrap_err(), HeaderError::InvalidName);
+    assert!(matches!(RequiredHeader::new("X-Auth", [""]).unwrap_err(), HeaderError::NoValue(_)));
     assert!(matches!(
         RequiredHeader::new("X-Auth", Vec::<String>::new()).unwrap_err(),
         HeaderError::NoValue(_)

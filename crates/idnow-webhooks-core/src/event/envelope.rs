@@ -220,9 +220,7 @@ fn unreadable(data: Json, reason: impl Into<Arc<str>>) -> Unreadable {
         name: Option<String>,
     }
     let event_id = serde_json::from_str(data.get()).ok().and_then(|Field { id }| id);
-    let event_name = serde_json::from_str(data.get())
-        .ok()
-        .and_then(|Name { name }| name);
+    let event_name = serde_json::from_str(data.get()).ok().and_then(|Name { name }| name);
     Unreadable {
         event_id: event_id.filter(|id| (1..=MAX_ID_BYTES).contains(&id.len())),
         event_name,

@@ -21,8 +21,7 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 /// A whole number, or text that holds one.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = text(deserializer)?;
-    text.parse()
-        .map_err(|_| D::Error::custom("expected a whole number, as a number or as text"))
+    text.parse().map_err(|_| D::Error::custom("expected a whole number, as a number or as text"))
 }
 
 /// An ISO 8601 time. One without an offset is taken as UTC.

@@ -80,14 +80,8 @@ pub enum SessionStatus {
 }
 
 impl SessionStatus {
-    const KNOWN: [Self; 6] = [
-        Self::Created,
-        Self::Running,
-        Self::Completed,
-        Self::Aborted,
-        Self::Expired,
-        Self::Error,
-    ];
+    const KNOWN: [Self; 6] =
+        [Self::Created, Self::Running, Self::Completed, Self::Aborted, Self::Expired, Self::Error];
 
     /// The status as the provider writes it.
     pub fn as_str(&self) -> &str {
@@ -104,18 +98,13 @@ impl SessionStatus {
 
     /// Whether the session can still change. Nothing is known of [`Other`](Self::Other): it counts as not final.
     pub fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Aborted | Self::Expired | Self::Error
-        )
+        matches!(self, Self::Completed | Self::Aborted | Self::Expired | Self::Error)
     }
 }
 
 impl From<&str> for SessionStatus {
     fn from(text: &str) -> Self {
-        let known = Self::KNOWN
-            .into_iter()
-            .find(|status| status.as_str().eq_ignore_ascii_case(text));
+        let known = Self::KNOWN.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text));
         known.unwrap_or_else(|| Self::Other(text.to_owned()))
     }
 }

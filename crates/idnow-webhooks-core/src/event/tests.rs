@@ -36,10 +36,7 @@ fn every_documented_member_is_read() {
     assert_eq!(event.created_at.timestamp_millis(), 1_767_861_337_581);
     assert_eq!(event.environment, "staging");
     assert_eq!(event.payload.flow_id, "bf8e2e27-2340-426f-a0bb-f1081e4a07ac");
-    assert_eq!(
-        event.payload.session_id.to_string(),
-        "fe1941c2-bc45-4142-b516-fa0fc9fd7754"
-    );
+    assert_eq!(event.payload.session_id.to_string(), "fe1941c2-bc45-4142-b516-fa0fc9fd7754");
     assert_eq!(event.payload.session_status, SessionStatus::Completed);
     assert_eq!(event.payload.last_step_id.as_deref(), Some("END-ACCEPT"));
     assert_eq!(event.payload.last_step_type.as_deref(), Some("END"));
@@ -74,10 +71,7 @@ fn the_last_step_is_found_beside_the_payload_too() {
     assert_eq!(event.payload.last_step_status.as_deref(), Some("COMPLETED"));
 
     data["payload"]["lastStepType"] = json!("INSIDE");
-    assert_eq!(
-        read(&data).unwrap().payload.last_step_type.as_deref(),
-        Some("INSIDE")
-    );
+    assert_eq!(read(&data).unwrap().payload.last_step_type.as_deref(), Some("INSIDE"));
 }
 
 #[test]
@@ -97,10 +91,7 @@ fn unknown_members_and_statuses_are_kept() {
     data["payload"]["sessionStatus"] = json!("PAUSED");
     data["payload"]["reviewer"] = json!({ "team": 4 });
     let event = read(&data).unwrap();
-    assert_eq!(
-        event.payload.session_status,
-        SessionStatus::Other("PAUSED".into())
-    );
+    assert_eq!(event.payload.session_status, SessionStatus::Other("PAUSED".into()));
     assert!(!event.payload.session_status.is_final());
     let kept: Value = serde_json::from_str(event.json()).unwrap();
     assert_eq!(kept, data);
@@ -123,11 +114,7 @@ fn times_are_read_in_each_form_of_iso_8601_that_servers_write() {
     ] {
         let mut data = published();
         data["createdAt"] = json!(text);
-        assert_eq!(
-            read(&data).unwrap().created_at.timestamp_millis(),
-            1_767_861_337_581,
-            "{text}"
-        );
+        assert_eq!(read(&data).unwrap().created_at.timestamp_millis(), 1_767_861_337_581, "{text}");
     }
 }
 
@@ -153,10 +140,7 @@ fn what_cannot_be_read_names_the_member_and_keeps_the_text() {
     assert_eq!(read(&data).unwrap_err().event_id, None);
     assert_eq!(RawEvent::from_json("null").unwrap_err().reason(), "not an object");
     let positional = json!(["1", "n", "1", 1, "1", "2026-01-08T08:35:37Z", "e", {}]);
-    assert_eq!(
-        RawEvent::from_json(&positional.to_string()).unwrap_err().reason(),
-        "not an object"
-    );
+    assert_eq!(RawEvent::from_json(&positional.to_string()).unwrap_err().reason(), "not an object");
 }
 
 #[test]

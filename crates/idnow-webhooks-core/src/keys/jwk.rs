@@ -66,11 +66,9 @@ struct Jwk {
 
 impl Jwk {
     fn holds_a_secret(&self) -> bool {
-        [
-            &self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth, &self.k,
-        ]
-        .into_iter()
-        .any(Option::is_some)
+        [&self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth, &self.k]
+            .into_iter()
+            .any(Option::is_some)
     }
 }
 
@@ -101,11 +99,7 @@ fn keys(jwk: &Jwk) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
     if jwk.public_key_use.as_deref().is_some_and(|usage| usage != "sig") {
         return Err(UnusableKey::NotForSignatures);
     }
-    if jwk
-        .key_ops
-        .as_ref()
-        .is_some_and(|operations| !operations.iter().any(|name| name == "verify"))
-    {
+    if jwk.key_ops.as_ref().is_some_and(|operations| !operations.iter().any(|name| name == "verify")) {
         return Err(UnusableKey::NotForVerification);
     }
     let mut keys = match jwk.kty.as_str() {
@@ -142,9 +136,7 @@ fn rsa_keys(jwk: &Jwk) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey>
         .into_iter()
         .filter_map(|algorithm| algorithm.rsa().map(|parameters| (algorithm, parameters)))
         .map(|(algorithm, parameters)| {
-            let key = components
-                .to_parsed_public_key(parameters)
-                .map_err(|_| UnusableKey::Material)?;
+            let key = components.to_parsed_public_key(parameters).map_err(|_| UnusableKey::Material)?;
             Ok((algorithm, key))
         })
         .collect()
@@ -188,9 +180,7 @@ fn number(text: Option<&str>, member: &str) -> Result<Vec<u8>, UnusableKey> {
 }
 
 fn bit_length(number: &[u8]) -> usize {
-    number
-        .first()
-        .map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
 fn is_odd(number: &[u8]) -> bool {

@@ -68,10 +68,7 @@ impl KeySet {
         // Serde would also read the one member from an array.
         if json.trim_ascii_start().first() == Some(&b'[') {
             let unexpected = serde::de::Unexpected::Seq;
-            return Err(KeySetError::Malformed(serde::de::Error::invalid_type(
-                unexpected,
-                &"an object",
-            )));
+            return Err(KeySetError::Malformed(serde::de::Error::invalid_type(unexpected, &"an object")));
         }
         let document: Document<'_> = serde_json::from_slice(json).map_err(KeySetError::Malformed)?;
         if document.keys.len() > MAX_KEYS {
@@ -81,18 +78,13 @@ impl KeySet {
         for (index, entry) in document.keys.into_iter().enumerate() {
             match jwk::parse(entry) {
                 Ok(jwk::Parsed { kid, keys }) => {
-                    set.keys
-                        .extend(keys.into_iter().map(|(algorithm, key)| VerificationKey {
-                            key_id: kid.clone(),
-                            algorithm,
-                            material: Material::Public(key),
-                        }));
+                    set.keys.extend(keys.into_iter().map(|(algorithm, key)| VerificationKey {
+                        key_id: kid.clone(),
+                        algorithm,
+                        material: Material::Public(key),
+                    }));
                 }
-                Err((key_id, reason)) => set.skipped.push(SkippedKey {
-                    index,
-                    key_id,
-                    reason,
-                }),
+                Err((key_id, reason)) => set.skipped.push(SkippedKey { index, key_id, reason }),
             }
         }
         Ok(set)

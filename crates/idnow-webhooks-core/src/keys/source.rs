@@ -45,10 +45,7 @@ pub struct KeysUnavailable {
 impl KeysUnavailable {
     /// Says why keys are missing, and when to try again.
     pub fn new(reason: impl Into<Arc<str>>, retry_after: Duration) -> Self {
-        Self {
-            reason: reason.into(),
-            retry_after,
-        }
+        Self { reason: reason.into(), retry_after }
     }
 }
 

@@ -145,9 +145,7 @@ impl Receiver {
                 Err(refusal) => Outcome::Refused(refusal),
             }
         };
-        tokio::time::timeout(limit, path)
-            .await
-            .unwrap_or(Outcome::Refused(Refusal::Deadline(limit)))
+        tokio::time::timeout(limit, path).await.unwrap_or(Outcome::Refused(Refusal::Deadline(limit)))
     }
 
     /// Only verifies a delivery: for those who want to handle events themselves.
@@ -166,9 +164,7 @@ impl Receiver {
             self.inner.check_environment(&event)?;
             Ok(VerifiedDelivery { token, event })
         };
-        tokio::time::timeout(limit, path)
-            .await
-            .unwrap_or(Err(Refusal::Deadline(limit)))
+        tokio::time::timeout(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)))
     }
 
     async fn verified<B, D, E>(
@@ -183,9 +179,8 @@ impl Receiver {
     {
         let inner = &*self.inner;
         let header_token = inner.admit(head)?;
-        let body = body::read(head.headers, body, inner.max_body_bytes)
-            .await
-            .map_err(|error| match error {
+        let body =
+            body::read(head.headers, body, inner.max_body_bytes).await.map_err(|error| match error {
                 BodyError::TooLarge => Refusal::TooLarge(inner.max_body_bytes),
                 BodyError::Incomplete => Refusal::Incomplete,
             })?;
@@ -252,22 +247,16 @@ impl Inner {
 
     fn check_environment(&self, event: &RawEvent) -> Result<(), Refusal> {
         match &self.expected_environment {
-            Some(expected) if *expected != event.environment => Err(Refusal::Environment {
-                expected: expected.clone(),
-                seen: Seen::new(&event.environment),
-            }),
+            Some(expected) if *expected != event.environment => {
+                Err(Refusal::Environment { expected: expected.clone(), seen: Seen::new(&event.environment) })
+            }
             _ => Ok(()),
         }
     }
 }
 
 fn is_expected_media_type(value: &HeaderValue, token_in_header: bool) -> bool {
-    let essence = value
-        .as_bytes()
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     essence.eq_ignore_ascii_case(b"application/jwt")
         || (token_in_header && essence.eq_ignore_ascii_case(b"application/json"))
 }

@@ -19,18 +19,12 @@ pub struct HandlerError {
 impl HandlerError {
     /// The event should be handled again later: something that may pass.
     pub fn retry(error: impl Into<Source>) -> Self {
-        Self {
-            permanent: false,
-            source: error.into(),
-        }
+        Self { permanent: false, source: error.into() }
     }
 
     /// Handling the event again would fail in the same way for ever.
     pub fn permanent(error: impl Into<Source>) -> Self {
-        Self {
-            permanent: true,
-            source: error.into(),
-        }
+        Self { permanent: true, source: error.into() }
     }
 
     pub(super) fn unreadable(event: Unreadable) -> Self {
@@ -58,10 +52,7 @@ impl HandlerError {
     /// The event that no handler could read, if that is what went wrong.
     pub(crate) fn into_unreadable(self) -> Result<Unreadable, Self> {
         let Self { permanent, source } = self;
-        source
-            .downcast()
-            .map(|event| *event)
-            .map_err(|source| Self { permanent, source })
+        source.downcast().map(|event| *event).map_err(|source| Self { permanent, source })
     }
 }
 

@@ -164,11 +164,7 @@ impl EventRouter {
     pub(crate) async fn dispatch(&self, event: RawEvent) -> HandlerResult {
         let result = self.run(&event).await;
         if let (Err(error), Some(handler)) = (&result, &self.failure) {
-            let failure = Failure {
-                event,
-                error: error.to_string(),
-                permanent: error.is_permanent(),
-            };
+            let failure = Failure { event, error: error.to_string(), permanent: error.is_permanent() };
             let notified = guarded(|| Ok(handler(failure).map(Ok).boxed()));
             if let Err(error) = notified.await {
                 tracing::error!(%error, "the on_failure handler failed");

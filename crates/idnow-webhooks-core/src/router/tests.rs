@@ -47,10 +47,7 @@ fn noting(notes: &Notes) -> EventRouter {
             async { Ok(()) }
         })
         .on_failure(move |failure| {
-            failed.add(format!(
-                "failure {} permanent={}",
-                failure.error, failure.permanent
-            ));
+            failed.add(format!("failure {} permanent={}", failure.error, failure.permanent));
             async {}
         })
 }
@@ -103,20 +100,11 @@ async fn failures_keep_their_kind_and_their_causes_and_are_reported() {
     assert_eq!(error.to_string(), "no account: invalid digit found in string");
     assert_eq!(
         notes.take(),
-        [
-            "any session.created",
-            "failure no account: invalid digit found in string permanent=false"
-        ]
+        ["any session.created", "failure no account: invalid digit found in string permanent=false"]
     );
 
     let router = EventRouter::new().on_any(|_| async { Err(HandlerError::permanent("never")) });
-    assert!(
-        router
-            .dispatch(event("session.created"))
-            .await
-            .unwrap_err()
-            .is_permanent()
-    );
+    assert!(router.dispatch(event("session.created")).await.unwrap_err().is_permanent());
 }
 
 #[tokio::test]
@@ -176,9 +164,7 @@ fn a_second_handler_for_the_same_event_is_found() {
         .on(|_: Event<SessionCreated>| async { Ok(()) })
         .on(|_: Event<SessionCreated>| async { Ok(()) });
     assert_eq!(router.check(), Err(RepeatedHandler("session.created")));
-    let router = EventRouter::new()
-        .on_any(|_| async { Ok(()) })
-        .on_any(|_| async { Ok(()) });
+    let router = EventRouter::new().on_any(|_| async { Ok(()) }).on_any(|_| async { Ok(()) });
     assert_eq!(router.check(), Err(RepeatedHandler("on_any")));
     EventRouter::new().on_any(|_| async { Ok(()) }).check().unwrap();
 }

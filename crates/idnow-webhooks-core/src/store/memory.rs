@@ -74,10 +74,7 @@ impl MemoryStore {
 
     /// Remembers up to `events` events, at least one.
     pub fn with_capacity(events: usize) -> Self {
-        Self {
-            capacity: events.max(1),
-            state: Mutex::default(),
-        }
+        Self { capacity: events.max(1), state: Mutex::default() }
     }
 
     /// How many events are remembered now.
@@ -120,10 +117,7 @@ impl State {
 
     fn make_room(&mut self, capacity: usize) -> Result<(), StoreError> {
         while self.events.len() >= capacity {
-            let oldest = self
-                .ended
-                .pop_front()
-                .ok_or(StoreError::Full(self.events.len()))?;
+            let oldest = self.ended.pop_front().ok_or(StoreError::Full(self.events.len()))?;
             self.events.remove(&oldest);
         }
         Ok(())
@@ -148,20 +142,9 @@ impl EventStore for MemoryStore {
             Phase::Ended
         } else {
             state.queue.push_back(event.id.clone());
-            Phase::Waiting {
-                due: event.received_at,
-            }
+            Phase::Waiting { due: event.received_at }
         };
-        state.events.insert(
-            event.id,
-            Record {
-                queued: true,
-                run: 0,
-                token: 0,
-                phase,
-                data: event.data,
-            },
-        );
+        state.events.insert(event.id, Record { queued: true, run: 0, token: 0, phase, data: event.data });
         Ok(Insertion::New)
     }
 
@@ -187,16 +170,7 @@ impl EventStore for MemoryStore {
         state.make_room(self.capacity)?;
         let phase = Phase::Running { until };
         let lease = Lease::new(event.id.clone(), token);
-        state.events.insert(
-            event.id,
-            Record {
-                queued: false,
-                run: 1,
-                token,
-                phase,
-                data: String::new(),
-            },
-        );
+        state.events.insert(event.id, Record { queued: false, run: 1, token, phase, data: String::new() });
         Ok(Beginning::Run(lease))
     }
 
@@ -207,12 +181,7 @@ impl EventStore for MemoryStore {
         lease: Duration,
     ) -> Result<Vec<ClaimedEvent>, StoreError> {
         let mut state = self.state();
-        let State {
-            events,
-            queue,
-            last_token,
-            ..
-        } = &mut *state;
+        let State { events, queue, last_token, .. } = &mut *state;
         let mut claimed = Vec::new();
         queue.retain(|id| {
             let Some(record) = events.get_mut(id) else {

@@ -132,10 +132,7 @@ pub struct Lease {
 impl Lease {
     /// A lease on an event. For implementations of [`EventStore`].
     pub fn new(event_id: impl Into<String>, token: u64) -> Self {
-        Self {
-            event_id: event_id.into(),
-            token,
-        }
+        Self { event_id: event_id.into(), token }
     }
 }
 
@@ -154,11 +151,7 @@ pub struct ClaimedEvent {
 impl ClaimedEvent {
     /// A claimed event. For implementations of [`EventStore`].
     pub fn new(lease: Lease, run: u32, data: impl Into<String>) -> Self {
-        Self {
-            lease,
-            run,
-            data: data.into(),
-        }
+        Self { lease, run, data: data.into() }
     }
 }
 

@@ -129,11 +129,7 @@ impl Seen {
     const MOST: usize = 200;
 
     pub(crate) fn new(text: &str) -> Self {
-        let mut escaped: String = text
-            .chars()
-            .take(Self::MOST)
-            .flat_map(char::escape_debug)
-            .collect();
+        let mut escaped: String = text.chars().take(Self::MOST).flat_map(char::escape_debug).collect();
         if text.chars().nth(Self::MOST).is_some() {
             escaped.push('…');
         }

@@ -119,9 +119,9 @@ impl Verifier {
         let key_id = header.kid.as_deref();
         let verified_by = match keys.lookup(algorithm, key_id) {
             KeyLookup::One(key) => key.verifies(segments.signing_input, &signature).then_some(key),
-            KeyLookup::Several(keys) => keys
-                .into_iter()
-                .find(|key| key.verifies(segments.signing_input, &signature)),
+            KeyLookup::Several(keys) => {
+                keys.into_iter().find(|key| key.verifies(segments.signing_input, &signature))
+            }
             KeyLookup::Ambiguous => return Err(VerifyError::NoKeyId),
             KeyLookup::Unknown => {
                 return Err(VerifyError::UnknownKey {
@@ -131,10 +131,8 @@ impl Verifier {
                 });
             }
         };
-        let key = verified_by.ok_or_else(|| VerifyError::Signature {
-            key_id: key_id.map(Seen::new),
-            algorithm,
-        })?;
+        let key =
+            verified_by.ok_or_else(|| VerifyError::Signature { key_id: key_id.map(Seen::new), algorithm })?;
 
         let issuer = claims.iss.map(Cow::into_owned).unwrap_or_default();
         let subject = claims.sub.map(Cow::into_owned);
@@ -153,34 +151,21 @@ impl Verifier {
 
     fn algorithm(&self, name: &str) -> Result<Algorithm, VerifyError> {
         let known = name.parse().ok();
-        known
-            .filter(|algorithm| self.policy.algorithms.contains(algorithm))
-            .ok_or_else(|| VerifyError::Algorithm {
-                expected: self.policy.algorithms.clone(),
-                seen: Seen::new(name),
-            })
+        known.filter(|algorithm| self.policy.algorithms.contains(algorithm)).ok_or_else(|| {
+            VerifyError::Algorithm { expected: self.policy.algorithms.clone(), seen: Seen::new(name) }
+        })
     }
 
     fn check_claims(&self, claims: &RawClaims<'_>, now: DateTime<Utc>) -> Result<Times, VerifyError> {
         let policy = &*self.policy;
         let issuer = claims.iss.as_deref().ok_or(VerifyError::MissingClaim("iss"))?;
         if !policy.issuers.iter().any(|expected| expected == issuer) {
-            return Err(VerifyError::Issuer {
-                expected: policy.issuers.clone(),
-                seen: Seen::new(issuer),
-            });
+            return Err(VerifyError::Issuer { expected: policy.issuers.clone(), seen: Seen::new(issuer) });
         }
         let audience = claims.aud.as_ref().ok_or(VerifyError::MissingClaim("aud"))?;
-        if !audience
-            .0
-            .iter()
-            .any(|name| policy.audiences.iter().any(|expected| expected == name))
-        {
+        if !audience.0.iter().any(|name| policy.audiences.iter().any(|expected| expected == name)) {
             let seen = audience.0.iter().take(5).map(|name| Seen::new(name)).collect();
-            return Err(VerifyError::Audience {
-                expected: policy.audiences.clone(),
-                seen,
-            });
+            return Err(VerifyError::Audience { expected: policy.audiences.clone(), seen });
         }
 
         let issued_at = claims.iat.ok_or(VerifyError::MissingClaim("iat"))?.0;
@@ -188,46 +173,27 @@ impl Verifier {
         let now = now.timestamp();
         let leeway = policy.leeway;
         if expires_at.saturating_add(leeway) <= now {
-            return Err(VerifyError::Expired {
-                seconds_ago: seconds_between(expires_at, now),
-                leeway,
-            });
+            return Err(VerifyError::Expired { seconds_ago: seconds_between(expires_at, now), leeway });
         }
         if issued_at > now.saturating_add(leeway) {
-            return Err(VerifyError::NotYetIssued {
-                seconds_ahead: seconds_between(now, issued_at),
-                leeway,
-            });
+            return Err(VerifyError::NotYetIssued { seconds_ahead: seconds_between(now, issued_at), leeway });
         }
         if let Some(start) = claims.nbf
             && start.0 > now.saturating_add(leeway)
         {
-            return Err(VerifyError::NotYetValid {
-                seconds_ahead: seconds_between(now, start.0),
-                leeway,
-            });
+            return Err(VerifyError::NotYetValid { seconds_ahead: seconds_between(now, start.0), leeway });
         }
         let lifetime = expires_at.saturating_sub(issued_at);
         if lifetime <= 0 || lifetime > policy.max_lifetime {
-            return Err(VerifyError::Lifetime {
-                seconds: lifetime,
-                most: policy.max_lifetime,
-            });
+            return Err(VerifyError::Lifetime { seconds: lifetime, most: policy.max_lifetime });
         }
         if let Some(most) = policy.max_age
             && issued_at < now.saturating_sub(most).saturating_sub(leeway)
         {
-            return Err(VerifyError::TooOld {
-                seconds: seconds_between(issued_at, now),
-                most,
-                leeway,
-            });
+            return Err(VerifyError::TooOld { seconds: seconds_between(issued_at, now), most, leeway });
         }
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
-        Ok(Times {
-            issued_at: time(issued_at),
-            expires_at: time(expires_at),
-        })
+        Ok(Times { issued_at: time(issued_at), expires_at: time(expires_at) })
     }
 }
 

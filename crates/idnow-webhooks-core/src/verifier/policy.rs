@@ -91,11 +91,7 @@ impl VerifierBuilder {
         if self.algorithms.is_empty() {
             return Err(PolicyError::NoAlgorithm);
         }
-        let hmac = self
-            .algorithms
-            .iter()
-            .filter(|algorithm| algorithm.is_hmac())
-            .count();
+        let hmac = self.algorithms.iter().filter(|algorithm| algorithm.is_hmac()).count();
         if hmac != 0 && hmac != self.algorithms.len() {
             return Err(PolicyError::MixedAlgorithms);
         }

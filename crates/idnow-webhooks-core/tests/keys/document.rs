@@ -18,20 +18,7 @@ fn an_entry_that_is_no_jwk_is_left_out() {
         json!("key"),
         json!([]),
         // The members of a key in an order that serde would take for a key.
-        json!([
-            "RSA",
-            "sig",
-            null,
-            "RS256",
-            "positional",
-            null,
-            n,
-            "AQAB",
-            null,
-            null,
-            null,
-            null
-        ]),
+        json!(["RSA", "sig", null, "RS256", "positional", null, n, "AQAB", null, null, null, null]),
         json!({}),
         changed(&SigningKey::shared(), &json!({ "kty": null })),
         changed(&SigningKey::shared(), &json!({ "kty": 1 })),
@@ -48,10 +35,7 @@ fn an_entry_that_is_no_jwk_is_left_out() {
         let reason = reason(&entry);
         assert!(matches!(reason, UnusableKey::Malformed(_)), "{entry}: {reason:?}");
     }
-    for (member, message) in [
-        ("n", "not a JWK: `n` is missing"),
-        ("e", "not a JWK: `e` is missing"),
-    ] {
+    for (member, message) in [("n", "not a JWK: `n` is missing"), ("e", "not a JWK: `e` is missing")] {
         assert_eq!(reason_after(&json!({ member: null })).to_string(), message);
     }
 }
@@ -62,11 +46,7 @@ fn a_repeated_member_of_a_key_is_no_jwk() {
     let text = format!(r#"{{"keys":[{{"kid":"first",{}]}}"#, &jwk[1..]);
     let set = KeySet::from_jwks(text.as_bytes()).unwrap();
     assert!(set.is_empty());
-    assert!(
-        matches!(set.skipped()[0].reason, UnusableKey::Malformed(_)),
-        "{:?}",
-        set.skipped()
-    );
+    assert!(matches!(set.skipped()[0].reason, UnusableKey::Malformed(_)), "{:?}", set.skipped());
 }
 
 #[test]
@@ -77,15 +57,10 @@ fn skipped_entries_name_their_place_and_their_id() {
         changed(&key, &json!({ "kid": "for-encryption", "use": "enc" })),
         json!({ "kty": "AKP" }),
     ]);
-    let skipped: Vec<_> = set
-        .skipped()
-        .iter()
-        .map(|key| (key.index, key.key_id.as_deref(), key.reason.clone()))
-        .collect();
-    let expected = [
-        (1, Some("for-encryption"), UnusableKey::NotForSignatures),
-        (2, None, UnusableKey::UnsupportedType),
-    ];
+    let skipped: Vec<_> =
+        set.skipped().iter().map(|key| (key.index, key.key_id.as_deref(), key.reason.clone())).collect();
+    let expected =
+        [(1, Some("for-encryption"), UnusableKey::NotForSignatures), (2, None, UnusableKey::UnsupportedType)];
     assert_eq!(skipped, expected);
     assert!(!set.is_empty());
 }
@@ -93,10 +68,7 @@ fn skipped_entries_name_their_place_and_their_id() {
 #[test]
 fn unknown_members_of_document_and_key_change_nothing() {
     let key = SigningKey::shared();
-    let jwk = changed(
-        &key,
-        &json!({ "x5c": ["AAAA"], "x5t": "a", "issued": { "at": 1 } }),
-    );
+    let jwk = changed(&key, &json!({ "x5c": ["AAAA"], "x5t": "a", "issued": { "at": 1 } }));
     let text = json!({ "keys": [jwk], "issuer": "https://issuer.example" }).to_string();
     assert_verifies(&KeySet::from_jwks(text.as_bytes()).unwrap(), &key);
 }
@@ -121,13 +93,8 @@ fn a_text_that_is_no_jwks_is_refused() {
     for text in texts {
         let result = KeySet::from_jwks(text);
         let shown = String::from_utf8_lossy(text);
-        let Err(error @ KeySetError::Malformed(_)) = result else {
-            panic!("{shown}: {result:?}")
-        };
-        assert_eq!(
-            error.to_string(),
-            "not a JWKS document (a JSON object with an array `keys`)"
-        );
+        let Err(error @ KeySetError::Malformed(_)) = result else { panic!("{shown}: {result:?}") };
+        assert_eq!(error.to_string(), "not a JWKS document (a JSON object with an array `keys`)");
         assert!(error.source().is_some());
     }
 }
@@ -136,10 +103,7 @@ fn a_text_that_is_no_jwks_is_refused() {
 fn deep_nesting_is_no_crash() {
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     let unfinished = format!(r#"{{"keys":[{open}"#);
-    assert!(matches!(
-        KeySet::from_jwks(unfinished.as_bytes()),
-        Err(KeySetError::Malformed(_))
-    ));
+    assert!(matches!(KeySet::from_jwks(unfinished.as_bytes()), Err(KeySetError::Malformed(_))));
 
     let key = SigningKey::shared();
     let jwk = key.jwk().to_string();

@@ -39,14 +39,8 @@ fn an_rsa_key_without_alg_serves_all_rsa_algorithms_and_no_other() {
     for algorithm in RSA_ALGORITHMS {
         assert_verifies(&set, &key.clone().with_algorithm(algorithm));
     }
-    for algorithm in Algorithm::ALL
-        .into_iter()
-        .filter(|algorithm| !RSA_ALGORITHMS.contains(algorithm))
-    {
-        assert!(
-            matches!(set.lookup(algorithm, key.key_id()), KeyLookup::Unknown),
-            "{algorithm}"
-        );
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !RSA_ALGORITHMS.contains(algorithm)) {
+        assert!(matches!(set.lookup(algorithm, key.key_id()), KeyLookup::Unknown), "{algorithm}");
     }
 }
 
@@ -55,14 +49,8 @@ fn a_key_with_alg_serves_that_algorithm_alone() {
     let key = SigningKey::shared().with_algorithm(Algorithm::Ps384);
     let set = set_of(&[key.jwk()]);
     assert_verifies(&set, &key);
-    for algorithm in Algorithm::ALL
-        .into_iter()
-        .filter(|algorithm| *algorithm != Algorithm::Ps384)
-    {
-        assert!(
-            matches!(set.lookup(algorithm, key.key_id()), KeyLookup::Unknown),
-            "{algorithm}"
-        );
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| *algorithm != Algorithm::Ps384) {
+        assert!(matches!(set.lookup(algorithm, key.key_id()), KeyLookup::Unknown), "{algorithm}");
     }
     assert!(set.supports_any(&[Algorithm::Rs256, Algorithm::Ps384]));
     assert!(!set.supports_any(&[Algorithm::Rs256, Algorithm::Es384]));
@@ -73,26 +61,17 @@ fn a_curve_serves_its_algorithm_with_and_without_alg() {
     for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa] {
         let key = SigningKey::generate(algorithm);
         assert_verifies(&set_of(&[key.jwk()]), &key);
-        assert_verifies(
-            &set_of(&[changed(&key, &json!({ "alg": null, "use": null }))]),
-            &key,
-        );
+        assert_verifies(&set_of(&[changed(&key, &json!({ "alg": null, "use": null }))]), &key);
     }
 }
 
 #[test]
 fn the_size_of_an_rsa_key_is_bounded() {
     for bits in [1, 512, 1024, 2047, 8193, 16384] {
-        assert_eq!(
-            reason_after(&json!({ "n": encoded(&modulus(bits)) })),
-            UnusableKey::RsaSize(bits)
-        );
+        assert_eq!(reason_after(&json!({ "n": encoded(&modulus(bits)) })), UnusableKey::RsaSize(bits));
     }
     for zero in [&[][..], &[0], &[0; 256]] {
-        assert_eq!(
-            reason_after(&json!({ "n": encoded(zero) })),
-            UnusableKey::RsaSize(0)
-        );
+        assert_eq!(reason_after(&json!({ "n": encoded(zero) })), UnusableKey::RsaSize(0));
     }
     assert_eq!(
         reason_after(&json!({ "n": encoded(&modulus(1024)) })).to_string(),
@@ -103,10 +82,7 @@ fn the_size_of_an_rsa_key_is_bounded() {
 #[test]
 fn leading_zeros_do_not_lengthen_a_short_rsa_key() {
     let padded = [&[0; 128][..], &modulus(1024)].concat();
-    assert_eq!(
-        reason_after(&json!({ "n": encoded(&padded) })),
-        UnusableKey::RsaSize(1024)
-    );
+    assert_eq!(reason_after(&json!({ "n": encoded(&padded) })), UnusableKey::RsaSize(1024));
 }
 
 #[test]
@@ -120,15 +96,8 @@ fn a_leading_zero_in_modulus_or_exponent_changes_nothing() {
 
 #[test]
 fn an_exponent_must_be_odd_and_within_range() {
-    let exponents: [&[u8]; 7] = [
-        &[],
-        &[0],
-        &[1],
-        &[2],
-        &[1, 0, 0],
-        &[2, 0, 0, 0, 1],
-        &[1, 0, 0, 0, 0, 0, 0, 0, 1],
-    ];
+    let exponents: [&[u8]; 7] =
+        [&[], &[0], &[1], &[2], &[1, 0, 0], &[2, 0, 0, 0, 1], &[1, 0, 0, 0, 0, 0, 0, 0, 1]];
     for exponent in exponents {
         assert_eq!(
             reason_after(&json!({ "e": encoded(exponent) })),
@@ -142,29 +111,20 @@ fn an_exponent_must_be_odd_and_within_range() {
 fn a_modulus_that_no_rsa_key_has_is_left_out() {
     let mut even = decoded(&SigningKey::shared().jwk(), "n");
     *even.last_mut().unwrap() &= 0xfe;
-    assert_eq!(
-        reason_after(&json!({ "n": encoded(&even) })),
-        UnusableKey::Material
-    );
+    assert_eq!(reason_after(&json!({ "n": encoded(&even) })), UnusableKey::Material);
 }
 
 #[test]
 fn a_key_for_another_purpose_is_left_out() {
     for usage in ["enc", "", "SIG"] {
-        assert_eq!(
-            reason_after(&json!({ "use": usage })),
-            UnusableKey::NotForSignatures
-        );
+        assert_eq!(reason_after(&json!({ "use": usage })), UnusableKey::NotForSignatures);
     }
     for operations in [json!([]), json!(["encrypt", "sign"]), json!(["Verify"])] {
         let reason = reason_after(&json!({ "key_ops": operations }));
         assert_eq!(reason, UnusableKey::NotForVerification, "{operations}");
     }
     let key = SigningKey::shared();
-    for good in [
-        json!({ "key_ops": ["sign", "verify"] }),
-        json!({ "use": null, "key_ops": ["verify"] }),
-    ] {
+    for good in [json!({ "key_ops": ["sign", "verify"] }), json!({ "use": null, "key_ops": ["verify"] })] {
         assert_verifies(&set_of(&[changed(&key, &good)]), &key);
     }
 }
@@ -172,11 +132,7 @@ fn a_key_for_another_purpose_is_left_out() {
 #[test]
 fn alg_must_fit_the_key_type() {
     for alg in ["ES256", "HS256", "RSA-OAEP", "none", "rs256", ""] {
-        assert_eq!(
-            reason_after(&json!({ "alg": alg })),
-            UnusableKey::AlgorithmMismatch,
-            "{alg}"
-        );
+        assert_eq!(reason_after(&json!({ "alg": alg })), UnusableKey::AlgorithmMismatch, "{alg}");
     }
     let curve = SigningKey::generate(Algorithm::Es256);
     for alg in ["ES384", "RS256", "EdDSA"] {
@@ -191,15 +147,9 @@ fn a_point_must_be_on_its_curve() {
         let key = SigningKey::generate(algorithm);
         let mut y = decoded(&key.jwk(), "y");
         y[20] ^= 1;
-        assert_eq!(
-            reason(&changed(&key, &json!({ "y": encoded(&y) }))),
-            UnusableKey::Material
-        );
+        assert_eq!(reason(&changed(&key, &json!({ "y": encoded(&y) }))), UnusableKey::Material);
         let zero = encoded(&vec![0; y.len()]);
-        assert_eq!(
-            reason(&changed(&key, &json!({ "x": zero, "y": zero }))),
-            UnusableKey::Material
-        );
+        assert_eq!(reason(&changed(&key, &json!({ "x": zero, "y": zero }))), UnusableKey::Material);
     }
 }
 
@@ -228,22 +178,14 @@ fn base64_of_the_numbers_is_strict() {
         format!("+/{}", &n[2..]),
     ];
     for wrong in wrongs {
-        assert_eq!(
-            reason_after(&json!({ "n": wrong })),
-            UnusableKey::Material,
-            "{wrong}"
-        );
+        assert_eq!(reason_after(&json!({ "n": wrong })), UnusableKey::Material, "{wrong}");
     }
 }
 
 #[test]
 fn unknown_types_and_curves_are_left_out() {
     for kty in ["AKP", "rsa", ""] {
-        assert_eq!(
-            reason_after(&json!({ "kty": kty })),
-            UnusableKey::UnsupportedType,
-            "{kty}"
-        );
+        assert_eq!(reason_after(&json!({ "kty": kty })), UnusableKey::UnsupportedType, "{kty}");
     }
     let curve = SigningKey::generate(Algorithm::Es256);
     for crv in ["P-521", "secp256k1", "X25519", ""] {
@@ -252,31 +194,20 @@ fn unknown_types_and_curves_are_left_out() {
     }
     // Known, each of them, but not together.
     for mixed in [json!({ "kty": "OKP" }), json!({ "crv": "Ed25519", "alg": null })] {
-        assert_eq!(
-            reason(&changed(&curve, &mixed)),
-            UnusableKey::UnsupportedType,
-            "{mixed}"
-        );
+        assert_eq!(reason(&changed(&curve, &mixed)), UnusableKey::UnsupportedType, "{mixed}");
     }
 }
 
 #[test]
 fn a_published_secret_or_private_key_is_never_used() {
-    assert_eq!(
-        reason(&SigningKey::generate(Algorithm::Hs256).jwk()),
-        UnusableKey::Secret
-    );
+    assert_eq!(reason(&SigningKey::generate(Algorithm::Hs256).jwk()), UnusableKey::Secret);
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
         let jwk = changed(&SigningKey::generate(algorithm), &json!({ "d": "c2VjcmV0" }));
         assert_eq!(reason(&jwk), UnusableKey::Secret, "{algorithm}");
     }
     // Any private member of RFC 7518, section 6.3.2, gives an RSA key away.
     for member in ["d", "p", "q", "dp", "dq", "qi"] {
-        assert_eq!(
-            reason_after(&json!({ member: "c2VjcmV0" })),
-            UnusableKey::Secret,
-            "{member}"
-        );
+        assert_eq!(reason_after(&json!({ member: "c2VjcmV0" })), UnusableKey::Secret, "{member}");
     }
     assert_eq!(reason_after(&json!({ "oth": [] })), UnusableKey::Secret);
 }

@@ -12,16 +12,10 @@ fn a_kid_must_match_exactly() {
     let set = set_of(&[key.jwk()]);
     assert_verifies(&set, &key);
     for other in ["key-1", "Key-1 ", "Key-", ""] {
-        assert!(
-            matches!(set.lookup(Algorithm::Rs256, Some(other)), KeyLookup::Unknown),
-            "{other:?}"
-        );
+        assert!(matches!(set.lookup(Algorithm::Rs256, Some(other)), KeyLookup::Unknown), "{other:?}");
     }
     let nameless = set_of(&[key.without_key_id().jwk()]);
-    assert!(matches!(
-        nameless.lookup(Algorithm::Rs256, Some("Key-1")),
-        KeyLookup::Unknown
-    ));
+    assert!(matches!(nameless.lookup(Algorithm::Rs256, Some("Key-1")), KeyLookup::Unknown));
     assert!(nameless.key_ids().is_empty());
 }
 
@@ -31,19 +25,11 @@ fn keys_with_one_id_are_all_candidates() {
     let new = SigningKey::shared_other().with_key_id("same");
     let set = set_of(&[old.jwk(), new.jwk()]);
     assert_eq!(set.key_ids(), ["same"]);
-    let KeyLookup::Several(found) = set.lookup(Algorithm::Rs256, Some("same")) else {
-        panic!("{set:?}")
-    };
+    let KeyLookup::Several(found) = set.lookup(Algorithm::Rs256, Some("same")) else { panic!("{set:?}") };
     assert_eq!(found.len(), 2);
     for key in [&old, &new] {
         let signature = key.sign_bytes(b"message");
-        assert_eq!(
-            found
-                .iter()
-                .filter(|found| found.verifies(b"message", &signature))
-                .count(),
-            1
-        );
+        assert_eq!(found.iter().filter(|found| found.verifies(b"message", &signature)).count(), 1);
     }
 }
 
@@ -64,9 +50,7 @@ fn a_token_without_a_kid_needs_a_single_fitting_key() {
 
     let curve = SigningKey::generate(Algorithm::Es256);
     let set = set_of(&[one.jwk(), curve.jwk()]);
-    let KeyLookup::One(found) = set.lookup(Algorithm::Rs256, None) else {
-        panic!("{set:?}")
-    };
+    let KeyLookup::One(found) = set.lookup(Algorithm::Rs256, None) else { panic!("{set:?}") };
     assert_eq!(found.key_id(), one.key_id());
     assert!(matches!(set.lookup(Algorithm::EdDsa, None), KeyLookup::Unknown));
 }
@@ -78,9 +62,7 @@ fn secrets_verify_hmac_whatever_the_kid_says() {
     for algorithm in [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512] {
         let signature = SigningKey::from_secret(algorithm, old.expose()).sign_bytes(b"message");
         for key_id in [None, Some("anything")] {
-            let KeyLookup::One(key) = set.lookup(algorithm, key_id) else {
-                panic!("{set:?}")
-            };
+            let KeyLookup::One(key) = set.lookup(algorithm, key_id) else { panic!("{set:?}") };
             assert!(key.verifies(b"message", &signature));
             assert!(!key.verifies(b"message", &signature[..signature.len() - 1]));
             assert!(!key.verifies(b"massage", &signature));
@@ -92,19 +74,11 @@ fn secrets_verify_hmac_whatever_the_kid_says() {
 fn during_a_change_both_secrets_are_candidates() {
     let (old, new) = (Secret::from(vec![6; 32]), Secret::from(vec![7; 64]));
     let set = KeySet::from_secrets([&old, &new]).unwrap();
-    let KeyLookup::Several(found) = set.lookup(Algorithm::Hs256, None) else {
-        panic!("{set:?}")
-    };
+    let KeyLookup::Several(found) = set.lookup(Algorithm::Hs256, None) else { panic!("{set:?}") };
     assert_eq!(found.len(), 2);
     for secret in [&old, &new] {
         let signature = SigningKey::from_secret(Algorithm::Hs256, secret.expose()).sign_bytes(b"message");
-        assert_eq!(
-            found
-                .iter()
-                .filter(|found| found.verifies(b"message", &signature))
-                .count(),
-            1
-        );
+        assert_eq!(found.iter().filter(|found| found.verifies(b"message", &signature)).count(), 1);
     }
 }
 
@@ -117,10 +91,7 @@ fn secrets_and_public_keys_never_stand_in_for_each_other() {
     }
     let public = SigningKey::shared().key_set();
     for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_hmac()) {
-        assert!(
-            matches!(public.lookup(algorithm, None), KeyLookup::Unknown),
-            "{algorithm}"
-        );
+        assert!(matches!(public.lookup(algorithm, None), KeyLookup::Unknown), "{algorithm}");
     }
 }
 
@@ -129,9 +100,7 @@ fn a_short_or_missing_secret_is_refused() {
     for bytes in [0, 1, 31] {
         let (good, short) = (Secret::from(vec![1; 32]), Secret::from(vec![1; bytes]));
         let result = KeySet::from_secrets([&good, &short]);
-        let Err(error @ KeySetError::SecretTooShort(_)) = result else {
-            panic!("{result:?}")
-        };
+        let Err(error @ KeySetError::SecretTooShort(_)) = result else { panic!("{result:?}") };
         assert_eq!(
             error.to_string(),
             format!("the shared secret has {bytes} bytes, at least 32 are required (RFC 7518, section 3.2)")
@@ -151,12 +120,7 @@ fn debug_output_shows_no_key_material() {
     assert!(shown.contains("kept") && shown.contains("leaked"), "{shown}");
     let text = |key: &SigningKey, member: &str| key.jwk()[member].as_str().unwrap().to_owned();
     // `104, 117, 110` is how a derived `Debug` of bytes would begin to spell the secret.
-    for material in [
-        "hunter2",
-        "104, 117, 110",
-        &text(&SigningKey::shared(), "n"),
-        &text(&published, "k"),
-    ] {
+    for material in ["hunter2", "104, 117, 110", &text(&SigningKey::shared(), "n"), &text(&published, "k")] {
         assert!(!shown.contains(material), "{material} in {shown}");
     }
 }

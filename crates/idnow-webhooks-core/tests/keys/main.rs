@@ -38,14 +38,8 @@ fn reason(jwk: &Value) -> UnusableKey {
     let good = SigningKey::shared_other();
     let set = set_of(&[jwk.clone(), good.jwk()]);
     assert_verifies(&set, &good);
-    assert_eq!(
-        set.key_ids(),
-        [good.key_id().unwrap()],
-        "no key may come from {jwk}"
-    );
-    let [skipped] = set.skipped() else {
-        panic!("expected one skipped key, not {:?}", set.skipped())
-    };
+    assert_eq!(set.key_ids(), [good.key_id().unwrap()], "no key may come from {jwk}");
+    let [skipped] = set.skipped() else { panic!("expected one skipped key, not {:?}", set.skipped()) };
     assert_eq!(skipped.index, 0);
     skipped.reason.clone()
 }

@@ -132,11 +132,7 @@ impl KeyServer {
     #[cfg(feature = "tls")]
     pub fn start_tls() -> io::Result<Self> {
         let tls::Identity { config, ca_pem } = tls::identity().map_err(io::Error::other)?;
-        Self::launch(
-            "https",
-            Some(tokio_rustls::TlsAcceptor::from(config)),
-            Some(ca_pem),
-        )
+        Self::launch("https", Some(tokio_rustls::TlsAcceptor::from(config)), Some(ca_pem))
     }
 
     fn launch(scheme: &str, tls: Option<serve::Tls>, ca_pem: Option<String>) -> io::Result<Self> {
@@ -149,21 +145,13 @@ impl KeyServer {
             key_requests: AtomicUsize::new(0),
             discovery_requests: AtomicUsize::new(0),
         });
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let serving = serve::serve(listener, Arc::clone(&shared), tls, stopped);
         let thread = std::thread::Builder::new()
             .name("idnow-webhooks-testkit key server".into())
             .spawn(move || runtime.block_on(serving))?;
-        Ok(Self {
-            shared,
-            address,
-            ca_pem,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { shared, address, ca_pem, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The base of both URLs and the `issuer` in the discovery document, `http://127.0.0.1:<port>/oidc`.
@@ -203,10 +191,7 @@ impl KeyServer {
 
     /// Takes back every key with this `kid`.
     pub fn retire(&self, key_id: &str) {
-        self.shared
-            .state()
-            .keys
-            .retain(|key| key.get("kid").and_then(Value::as_str) != Some(key_id));
+        self.shared.state().keys.retain(|key| key.get("kid").and_then(Value::as_str) != Some(key_id));
     }
 
     /// Sets how both documents are served from the next request on.

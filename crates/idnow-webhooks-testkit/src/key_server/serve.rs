@@ -80,9 +80,7 @@ pub(super) async fn serve(
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     let service = service_fn(|request| answer(request, &shared));
     // Whatever ends a connection, the client sees it and the test checks it there.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(request: Request<Incoming>, shared: &Shared) -> Result<Response<Answer>, Disconnected> {
@@ -93,9 +91,7 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Result<Response<
     };
     if request.method() != Method::GET {
         let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return Ok(response);
     }
     shared.counter(endpoint).fetch_add(1, Ordering::SeqCst);
@@ -134,12 +130,9 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Result<Response<
             json_answer(Answer::Whole(Some(genuine())))
         }
         Behaviour::Garbage => {
-            let mut response = Response::new(Answer::Whole(Some(
-                "<!doctype html><title>Please log in</title>".into(),
-            )));
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            let mut response =
+                Response::new(Answer::Whole(Some("<!doctype html><title>Please log in</title>".into())));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
             response
         }
         Behaviour::Document(text) => json_answer(Answer::Whole(Some(text.into()))),
@@ -172,8 +165,6 @@ fn empty(status: StatusCode) -> Response<Answer> {
 
 fn json_answer(body: Answer) -> Response<Answer> {
     let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

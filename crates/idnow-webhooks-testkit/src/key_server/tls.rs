@@ -17,16 +17,13 @@ pub(super) struct Identity {
 /// Makes a private authority and a certificate signed by it.
 pub(super) fn identity() -> Result<Identity, Box<dyn Error + Send + Sync>> {
     let mut authority = CertificateParams::default();
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "idnow-webhooks-testkit authority");
+    authority.distinguished_name.push(DnType::CommonName, "idnow-webhooks-testkit authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages.push(KeyUsagePurpose::KeyCertSign);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
     let mut leaf = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
-    leaf.distinguished_name
-        .push(DnType::CommonName, "idnow-webhooks-testkit key server");
+    leaf.distinguished_name.push(DnType::CommonName, "idnow-webhooks-testkit key server");
     leaf.key_usages.push(KeyUsagePurpose::DigitalSignature);
     leaf.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
     leaf.use_authority_key_identifier_extension = true;
@@ -39,8 +36,5 @@ pub(super) fn identity() -> Result<Identity, Box<dyn Error + Send + Sync>> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
-    Ok(Identity {
-        config: Arc::new(config),
-        ca_pem: authority.pem(),
-    })
+    Ok(Identity { config: Arc::new(config), ca_pem: authority.pem() })
 }

@@ -87,9 +87,9 @@ impl SigningKey {
             3072 => KeySize::Rsa3072,
             4096 => KeySize::Rsa4096,
             8192 => KeySize::Rsa8192,
-            _ => fail(format_args!(
-                "cannot make an RSA key of {bits} bits, only of 2048, 3072, 4096 or 8192"
-            )),
+            _ => {
+                fail(format_args!("cannot make an RSA key of {bits} bits, only of 2048, 3072, 4096 or 8192"))
+            }
         };
         Self::new(
             Algorithm::Rs256,
@@ -103,9 +103,7 @@ impl SigningKey {
     /// key as the secret this makes the classic forgery by algorithm confusion.
     pub fn from_secret(algorithm: Algorithm, secret: impl Into<Vec<u8>>) -> Self {
         if !algorithm.is_hmac() {
-            fail(format_args!(
-                "{algorithm} does not use a shared secret: use HS256, HS384 or HS512"
-            ));
+            fail(format_args!("{algorithm} does not use a shared secret: use HS256, HS384 or HS512"));
         }
         Self::new(algorithm, Material::Secret(secret.into())).without_key_id()
     }
@@ -123,11 +121,7 @@ impl SigningKey {
     }
 
     fn new(algorithm: Algorithm, material: Material) -> Self {
-        Self {
-            key_id: Some(Uuid::new_v4().to_string()),
-            algorithm,
-            material: Arc::new(material),
-        }
+        Self { key_id: Some(Uuid::new_v4().to_string()), algorithm, material: Arc::new(material) }
     }
 
     /// The same key under another `kid`.
@@ -154,10 +148,7 @@ impl SigningKey {
             Material::Ec(_) | Material::Ed25519(_) => algorithm == self.algorithm,
         };
         if !fits {
-            fail(format_args!(
-                "a key for {} cannot sign with {algorithm}",
-                self.algorithm
-            ));
+            fail(format_args!("a key for {} cannot sign with {algorithm}", self.algorithm));
         }
         self.algorithm = algorithm;
         self
@@ -182,11 +173,7 @@ impl SigningKey {
             kid: Option<&'a str>,
             typ: &'a str,
         }
-        let header = Header {
-            alg: self.algorithm.name(),
-            kid: self.key_id(),
-            typ: "JWT",
-        };
+        let header = Header { alg: self.algorithm.name(), kid: self.key_id(), typ: "JWT" };
         let header = serde_json::to_vec(&header).or_fail("writing the header");
         self.sign_raw(&header, &serde_json::to_vec(claims).or_fail("writing the claims"))
     }
@@ -195,11 +182,7 @@ impl SigningKey {
     ///
     /// The signature is genuine and made with [`algorithm`](Self::algorithm), whatever the header claims.
     pub fn sign_raw(&self, header: &[u8], payload: &[u8]) -> String {
-        let mut token = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header),
-            URL_SAFE_NO_PAD.encode(payload)
-        );
+        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
         let signature = self.sign_bytes(token.as_bytes());
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
@@ -210,19 +193,15 @@ impl SigningKey {
     pub fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
         match &*self.material {
             Material::Rsa(pair) => {
-                let Some(encoding) = rsa_encoding(self.algorithm) else {
-                    self.mismatch()
-                };
+                let Some(encoding) = rsa_encoding(self.algorithm) else { self.mismatch() };
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(encoding, &SystemRandom::new(), message, &mut signature)
                     .or_fail("signing with RSA");
                 signature
             }
-            Material::Ec(pair) => pair
-                .sign(&SystemRandom::new(), message)
-                .or_fail("signing with ECDSA")
-                .as_ref()
-                .to_vec(),
+            Material::Ec(pair) => {
+                pair.sign(&SystemRandom::new(), message).or_fail("signing with ECDSA").as_ref().to_vec()
+            }
             Material::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Material::Secret(secret) => {
                 let digest = match self.algorithm {
@@ -231,9 +210,7 @@ impl SigningKey {
                     Algorithm::Hs512 => hmac::HMAC_SHA512,
                     _ => self.mismatch(),
                 };
-                hmac::sign(&hmac::Key::new(digest, secret), message)
-                    .as_ref()
-                    .to_vec()
+                hmac::sign(&hmac::Key::new(digest, secret), message).as_ref().to_vec()
             }
         }
     }
@@ -274,7 +251,5 @@ fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
 /// assert_eq!(compact(br#"{"alg":"none"}"#, b"{}", b""), "eyJhbGciOiJub25lIn0.e30.");
 /// ```
 pub fn compact(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>, signature: impl AsRef<[u8]>) -> String {
-    [header.as_ref(), payload.as_ref(), signature.as_ref()]
-        .map(|part| URL_SAFE_NO_PAD.encode(part))
-        .join(".")
+    [header.as_ref(), payload.as_ref(), signature.as_ref()].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")
 }

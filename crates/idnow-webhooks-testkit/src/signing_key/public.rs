@@ -31,11 +31,7 @@ impl SigningKey {
                 // An uncompressed point: the byte 4, then both coordinates at full width.
                 let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
                 let (x, y) = point.split_at(point.len() / 2);
-                let curve = if self.algorithm == Algorithm::Es256 {
-                    "P-256"
-                } else {
-                    "P-384"
-                };
+                let curve = if self.algorithm == Algorithm::Es256 { "P-256" } else { "P-384" };
                 json!({ "kty": "EC", "crv": curve, "x": encode(x), "y": encode(y) })
             }
             Material::Ed25519(pair) => {

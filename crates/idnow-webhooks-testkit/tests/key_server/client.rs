@@ -51,11 +51,7 @@ where
     let answer = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-        })
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     };
     let answer = answer.await;
     connection.abort();
@@ -65,7 +61,5 @@ where
 /// `GET` over plain HTTP.
 pub(crate) async fn get(server: &KeyServer, url: &str) -> Result<Answer, hyper::Error> {
     let stream = TcpStream::connect(server.address()).await.unwrap();
-    tokio::time::timeout(PATIENCE, request(stream, "GET", url))
-        .await
-        .expect("the server answers")
+    tokio::time::timeout(PATIENCE, request(stream, "GET", url)).await.expect("the server answers")
 }

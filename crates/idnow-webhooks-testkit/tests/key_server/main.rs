@@ -29,12 +29,7 @@ fn server() -> KeyServer {
 
 async fn published_ids(server: &KeyServer) -> Vec<String> {
     let keys = get(server, &server.jwks_url()).await.unwrap().json();
-    keys["keys"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|key| key["kid"].as_str().unwrap().to_owned())
-        .collect()
+    keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -53,9 +48,7 @@ async fn serves_both_documents() {
     assert_eq!(keys.json(), SigningKey::shared().jwks());
     let set = KeySet::from_jwks(&keys.body).unwrap();
     let key = SigningKey::shared();
-    let KeyLookup::One(found) = set.lookup(key.algorithm(), key.key_id()) else {
-        panic!("key not found")
-    };
+    let KeyLookup::One(found) = set.lookup(key.algorithm(), key.key_id()) else { panic!("key not found") };
     assert!(found.verifies(b"message", &key.sign_bytes(b"message")));
 }
 
@@ -85,10 +78,7 @@ async fn counts_requests_by_document() {
 async fn rotates_and_retires_keys() {
     let server = KeyServer::start().unwrap();
     assert!(published_ids(&server).await.is_empty());
-    let (old, new) = (
-        SigningKey::shared().with_key_id("old"),
-        SigningKey::shared_other().with_key_id("new"),
-    );
+    let (old, new) = (SigningKey::shared().with_key_id("old"), SigningKey::shared_other().with_key_id("new"));
     server.publish(&[&old]);
     assert_eq!(published_ids(&server).await, ["old"]);
     server.rotate(&new);
@@ -128,16 +118,10 @@ async fn hangs_until_it_is_dropped() {
         let stream = TcpStream::connect(server.address()).await.unwrap();
         let url = server.jwks_url();
         let mut hanging = tokio::spawn(async move { request(stream, "GET", &url).await });
-        assert!(
-            timeout(Duration::from_millis(300), &mut hanging).await.is_err(),
-            "it must not answer"
-        );
+        assert!(timeout(Duration::from_millis(300), &mut hanging).await.is_err(), "it must not answer");
         assert_eq!(server.requests(Endpoint::Keys), 1);
         drop(server);
-        let ended = timeout(client::PATIENCE, hanging)
-            .await
-            .expect("dropping the server ends it")
-            .unwrap();
+        let ended = timeout(client::PATIENCE, hanging).await.expect("dropping the server ends it").unwrap();
         assert!(ended.is_err(), "no whole answer may arrive: {ended:?}");
     }
 }
@@ -149,29 +133,17 @@ async fn a_hang_in_the_body_sends_the_head_first() {
     let server = server();
     server.behave(Behaviour::HangInBody);
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    stream
-        .write_all(b"GET /oidc/.well-known/jwks.json HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /oidc/.well-known/jwks.json HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut received = Vec::new();
     while !String::from_utf8_lossy(&received).contains("\"keys\"") {
-        assert_ne!(
-            timeout(client::PATIENCE, stream.read_buf(&mut received))
-                .await
-                .unwrap()
-                .unwrap(),
-            0
-        );
+        assert_ne!(timeout(client::PATIENCE, stream.read_buf(&mut received)).await.unwrap().unwrap(), 0);
     }
     assert!(received.starts_with(b"HTTP/1.1 200 OK\r\n"));
     while let Ok(read) = timeout(Duration::from_millis(300), stream.read_buf(&mut received)).await {
         assert_ne!(read.unwrap(), 0, "the connection must stay open");
     }
-    let body = received
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map(|end| &received[end..])
-        .unwrap();
+    let body =
+        received.windows(4).position(|window| window == b"\r\n\r\n").map(|end| &received[end..]).unwrap();
     assert!(!body.ends_with(b"\r\n0\r\n\r\n"), "the body must not be complete");
 }
 
@@ -180,10 +152,7 @@ async fn answers_slowly() {
     let server = server();
     server.behave(Behaviour::Slow(Duration::from_millis(300)));
     let start = Instant::now();
-    assert_eq!(
-        get(&server, &server.jwks_url()).await.unwrap().json(),
-        SigningKey::shared().jwks()
-    );
+    assert_eq!(get(&server, &server.jwks_url()).await.unwrap().json(), SigningKey::shared().jwks());
     assert!(start.elapsed() >= Duration::from_millis(300));
 }
 
@@ -197,10 +166,7 @@ async fn answers_with_anything_but_the_document() {
 
     server.behave(Behaviour::Document(r#"{"keys":[{"kty":"oct"}]}"#.into()));
     let document = get(&server, &server.jwks_url()).await.unwrap();
-    assert_eq!(
-        (document.status, &*document.body),
-        (200, &br#"{"keys":[{"kty":"oct"}]}"#[..])
-    );
+    assert_eq!((document.status, &*document.body), (200, &br#"{"keys":[{"kty":"oct"}]}"#[..]));
 
     server.behave(Behaviour::Redirect("http://169.254.169.254/latest".into()));
     let redirect = get(&server, &server.jwks_url()).await.unwrap();
@@ -226,10 +192,7 @@ async fn lies_about_the_issuer() {
     let discovery = get(&server, &server.discovery_url()).await.unwrap().json();
     assert_eq!(discovery["issuer"], "https://impostor.example/oidc");
     assert_eq!(discovery["jwks_uri"], server.jwks_url());
-    assert_eq!(
-        get(&server, &server.jwks_url()).await.unwrap().json(),
-        SigningKey::shared().jwks()
-    );
+    assert_eq!(get(&server, &server.jwks_url()).await.unwrap().json(), SigningKey::shared().jwks());
 }
 
 #[tokio::test]
@@ -246,28 +209,13 @@ async fn disconnects_without_an_answer() {
 #[tokio::test]
 async fn sends_cache_control_as_told() {
     let server = server();
-    assert_eq!(
-        get(&server, &server.jwks_url())
-            .await
-            .unwrap()
-            .header("cache-control"),
-        None
-    );
+    assert_eq!(get(&server, &server.jwks_url()).await.unwrap().header("cache-control"), None);
     server.set_cache_control(Some("public, max-age=300"));
     for url in [server.jwks_url(), server.discovery_url()] {
-        assert_eq!(
-            get(&server, &url).await.unwrap().header("cache-control"),
-            Some("public, max-age=300")
-        );
+        assert_eq!(get(&server, &url).await.unwrap().header("cache-control"), Some("public, max-age=300"));
     }
     server.set_cache_control(None);
-    assert_eq!(
-        get(&server, &server.jwks_url())
-            .await
-            .unwrap()
-            .header("cache-control"),
-        None
-    );
+    assert_eq!(get(&server, &server.jwks_url()).await.unwrap().header("cache-control"), None);
 }
 
 #[tokio::test]
@@ -312,9 +260,7 @@ fn an_impossible_status_is_refused_at_once() {
 #[test]
 #[should_panic(expected = "cannot stand in a Location header")]
 fn an_impossible_redirect_is_refused_at_once() {
-    KeyServer::start()
-        .unwrap()
-        .behave(Behaviour::Redirect("http://a\r\nb".into()));
+    KeyServer::start().unwrap().behave(Behaviour::Redirect("http://a\r\nb".into()));
 }
 
 #[test]

@@ -1,0 +1,75 @@
+use std::fmt;
+
+use idnow_webhooks_core::keys::KeySetError;
+use idnow_webhooks_core::{PolicyError, ReceiverError};
+use idnow_webhooks_jwks::{ConfigError, JwksError};
+
+/// An environment variable that is missing or wrong. The text names it, its value and what is expected; the
+/// values of secrets are not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    variable: String,
+    problem: String,
+}
+
+impl SettingsError {
+    /// The variable that is missing or wrong.
+    pub fn variable(&self) -> &str {
+        &self.variable
+    }
+
+    pub(super) fn missing(variable: &str, expected: &str) -> Self {
+        Self { variable: variable.to_owned(), problem: format!("is not set: expected {expected}") }
+    }
+
+    pub(super) fn wrong(variable: &str, value: &str, expected: impl fmt::Display) -> Self {
+        Self { variable: variable.to_owned(), problem: format!("is {value:?}: expected {expected}") }
+    }
+
+    /// For secrets, whose value must not be shown.
+    pub(super) fn wrong_secret(variable: &str, problem: impl fmt::Display) -> Self {
+        Self { variable: variable.to_owned(), problem: format!("(value not shown) {problem}") }
+    }
+
+    pub(super) fn conflict(variable: &str, other: &str) -> Self {
+        let problem =
+            format!("cannot be set together with {other}: keys come from one place, so unset one of them");
+        Self { variable: variable.to_owned(), problem }
+    }
+
+    pub(super) fn not_text(variable: &str) -> Self {
+        Self { variable: variable.to_owned(), problem: "is not UTF-8 text".to_owned() }
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.variable, self.problem)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Settings that could be read, but not be put to work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// What to believe cannot be decided.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The shared secret cannot be used.
+    #[error("IDNOW_WEBHOOK_SECRET: {0}")]
+    Secret(#[from] KeySetError),
+    /// The key source cannot be set up.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// The receiver cannot be set up.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
+}
+
+impl From<ConfigError> for SetupError {
+    fn from(error: ConfigError) -> Self {
+        Self::Keys(error.into())
+    }
+}

@@ -1,0 +1,268 @@
+//! The configuration of a receiver, read from environment variables.
+//!
+//! [`VARIABLES`] lists them all; [`Settings::from_env`] reads them, and stops at the first wrong value with a
+//! message that names the variable, the value and what is expected. [`Settings::receiver`] then sets up keys,
+//! admission and receiver.
+
+mod error;
+mod value;
+mod variables;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use idnow_webhooks_core::keys::{Algorithm, KeySet, StaticKeys};
+use idnow_webhooks_core::{
+    Admission, EventRouter, Receiver, ReceiverBuilder, RequiredHeader, Secret, Verifier,
+};
+use idnow_webhooks_jwks::{JwksSource, Location};
+use ipnet::IpNet;
+
+pub use error::{SettingsError, SetupError};
+use value::Variables;
+pub use variables::{VARIABLES, Variable};
+
+/// The provider's environments whose addresses are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// `sandbox`: issuer and keys at `auth.eu.platform.idnow.sx`.
+    Sandbox,
+    /// `production`: issuer and keys at `auth.eu.platform.idnow.io`.
+    Production,
+}
+
+impl Preset {
+    /// The `iss` of its tokens.
+    pub fn issuer(self) -> &'static str {
+        match self {
+            Self::Sandbox => "https://auth.eu.platform.idnow.sx/oidc",
+            Self::Production => "https://auth.eu.platform.idnow.io/oidc",
+        }
+    }
+
+    /// Where its keys are published.
+    pub fn jwks_url(self) -> &'static str {
+        match self {
+            Self::Sandbox => idnow_webhooks_jwks::SANDBOX_JWKS_URL,
+            Self::Production => idnow_webhooks_jwks::PRODUCTION_JWKS_URL,
+        }
+    }
+}
+
+/// What tokens are verified with.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Keys {
+    /// The JWKS that the issuer advertises (OIDC discovery).
+    Discovery,
+    /// The JWKS at this URL.
+    Url(String),
+    /// The JWKS in this file; no network is used.
+    File(PathBuf),
+    /// Shared secrets (HMAC), and nothing else.
+    Secrets(Vec<Secret>),
+}
+
+/// Everything that is configured, with its types; [`from_env`](Self::from_env) fills it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Accepted `iss`.
+    pub issuer: String,
+    /// Accepted `aud`: the URLs of the endpoint as configured at the provider.
+    pub audiences: Vec<String>,
+    /// What tokens are verified with.
+    pub keys: Keys,
+    /// Accepted algorithms.
+    pub algorithms: Vec<Algorithm>,
+    /// How far the clocks may be apart.
+    pub leeway: Duration,
+    /// Allowed source addresses; empty means all.
+    pub allowed_ips: Vec<IpNet>,
+    /// Whether other source addresses are only reported.
+    pub monitor_allowed_ips: bool,
+    /// Proxies whose forwarding header is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Headers that every delivery must carry.
+    pub required_headers: Vec<RequiredHeader>,
+    /// The only accepted `environment` of events.
+    pub expected_environment: Option<String>,
+    /// The longest accepted body.
+    pub max_body_bytes: usize,
+    /// When to answer at the latest.
+    pub answer_deadline: Duration,
+    /// The least time between two fetches that unknown key ids cause.
+    pub jwks_min_refresh: Duration,
+    /// Where the server should listen. For your `main`; the receiver does not use it.
+    pub listen: SocketAddr,
+    /// Where the webhook should be mounted. For your `main`; the receiver does not use it.
+    pub path: String,
+}
+
+impl Settings {
+    /// Reads the [`VARIABLES`] from the environment. Empty ones count as not set.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            variables::find(&name).map(|_| (name, value))
+        });
+        let mut readable = HashMap::new();
+        for (name, value) in variables {
+            let value = value.into_string().map_err(|_| SettingsError::not_text(&name))?;
+            readable.insert(name, value);
+        }
+        variables::warn_of_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
+        Self::from_variables(readable)
+    }
+
+    /// Reads the [`VARIABLES`] from a list of names and values.
+    ///
+    /// ```
+    /// use idnow_webhooks::Settings;
+    ///
+    /// let variables = [
+    ///     ("IDNOW_ENVIRONMENT", "sandbox"),
+    ///     ("IDNOW_AUDIENCE", "https://bank.example/webhooks/idnow"),
+    ///     ("IDNOW_LEEWAY_SECONDS", "a minute"),
+    /// ];
+    /// let error = Settings::from_variables(variables.map(|(name, value)| (name.into(), value.into()))).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "IDNOW_LEEWAY_SECONDS is \"a minute\": expected a whole number of seconds from 0 to 600"
+    /// );
+    /// ```
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let read = Variables::new(variables);
+        let preset = read.one_of(
+            "IDNOW_ENVIRONMENT",
+            &[("sandbox", Preset::Sandbox), ("production", Preset::Production)],
+        )?;
+        let issuer = read.text("IDNOW_ISSUER");
+        let keys = read_keys(&read, preset, issuer.is_some())?;
+        let issuer = issuer.or_else(|| preset.map(|preset| preset.issuer().to_owned())).ok_or_else(|| {
+            SettingsError::missing(
+                "IDNOW_ISSUER",
+                "the issuer's URL, or IDNOW_ENVIRONMENT set to sandbox or production",
+            )
+        })?;
+        let audiences = read.list("IDNOW_AUDIENCE");
+        if audiences.is_empty() {
+            let expected = "the URL of the endpoint as it is configured at the provider";
+            return Err(SettingsError::missing("IDNOW_AUDIENCE", expected));
+        }
+        Ok(Self {
+            issuer,
+            audiences,
+            algorithms: read.algorithms("IDNOW_ALGORITHMS", matches!(keys, Keys::Secrets(_)))?,
+            keys,
+            leeway: Duration::from_secs(read.number("IDNOW_LEEWAY_SECONDS", "seconds", 0..=600, 60)?),
+            allowed_ips: read.ranges("IDNOW_ALLOWED_IPS")?,
+            monitor_allowed_ips: read
+                .one_of("IDNOW_ALLOWED_IPS_MODE", &[("enforce", false), ("monitor", true)])?
+                .unwrap_or(false),
+            trusted_proxies: read.ranges("IDNOW_TRUSTED_PROXIES")?,
+            required_headers: read.headers("IDNOW_REQUIRED_HEADERS")?,
+            expected_environment: read.text("IDNOW_EXPECTED_ENVIRONMENT"),
+            max_body_bytes: usize::try_from(read.number(
+                "IDNOW_MAX_BODY_BYTES",
+                "bytes",
+                1024..=16 * 1024 * 1024,
+                64 * 1024,
+            )?)
+            .unwrap_or(usize::MAX),
+            answer_deadline: Duration::from_millis(read.number(
+                "IDNOW_ANSWER_DEADLINE_MS",
+                "milliseconds",
+                100..=60_000,
+                8000,
+            )?),
+            jwks_min_refresh: Duration::from_secs(read.number(
+                "IDNOW_JWKS_MIN_REFRESH_SECONDS",
+                "seconds",
+                1..=3600,
+                10,
+            )?),
+            listen: read.listen("LISTEN", SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)))?,
+            path: read.path("WEBHOOK_PATH", "/webhooks/idnow")?,
+        })
+    }
+
+    /// Sets up everything and gives a receiver that handles events inline.
+    ///
+    /// It does not wait for keys from the network: until they are there, deliveries are answered 503 and come
+    /// again. A key file, though, must be readable now.
+    pub async fn receiver(&self, handlers: EventRouter) -> Result<Receiver, SetupError> {
+        Ok(self.receiver_builder().await?.handlers(handlers).build()?)
+    }
+
+    /// The same, for those who want to change something before it is built.
+    pub async fn receiver_builder(&self) -> Result<ReceiverBuilder, SetupError> {
+        let verifier = self
+            .audiences
+            .iter()
+            .fold(Verifier::builder(), idnow_webhooks_core::VerifierBuilder::audience)
+            .issuer(&self.issuer)
+            .algorithms(self.algorithms.iter().copied())
+            .leeway(self.leeway)
+            .build()?;
+        let builder = match self.location() {
+            Ok(location) => {
+                let keys = JwksSource::builder(location).min_refresh_interval(self.jwks_min_refresh);
+                let keys =
+                    if matches!(self.keys, Keys::File(_)) { keys.connect().await? } else { keys.start()? };
+                Receiver::builder(verifier, keys)
+            }
+            Err(secrets) => Receiver::builder(verifier, StaticKeys::new(KeySet::from_secrets(secrets)?)),
+        };
+        let builder = builder
+            .admission(self.admission())
+            .max_body_bytes(self.max_body_bytes)
+            .answer_deadline(self.answer_deadline);
+        Ok(match &self.expected_environment {
+            Some(environment) => builder.expected_environment(environment),
+            None => builder,
+        })
+    }
+
+    fn location(&self) -> Result<Location, &[Secret]> {
+        match &self.keys {
+            Keys::Discovery => Ok(Location::issuer(&self.issuer)),
+            Keys::Url(url) => Ok(Location::url(url)),
+            Keys::File(path) => Ok(Location::file(path)),
+            Keys::Secrets(secrets) => Err(secrets),
+        }
+    }
+
+    fn admission(&self) -> Admission {
+        let admission = self.allowed_ips.iter().copied().fold(Admission::new(), Admission::allow);
+        let admission = self.trusted_proxies.iter().copied().fold(admission, Admission::trust_proxy);
+        let admission = self.required_headers.iter().cloned().fold(admission, Admission::require);
+        if self.monitor_allowed_ips { admission.monitor() } else { admission }
+    }
+}
+
+/// Keys come from one place. Without any of the three variables it is the preset's, or else what the issuer
+/// advertises; an issuer that was set by hand is never combined with the keys of a preset.
+fn read_keys(read: &Variables, preset: Option<Preset>, own_issuer: bool) -> Result<Keys, SettingsError> {
+    let url = read.text("IDNOW_JWKS_URL").map(|url| ("IDNOW_JWKS_URL", Keys::Url(url)));
+    let file = read.text("IDNOW_JWKS_FILE").map(|path| ("IDNOW_JWKS_FILE", Keys::File(path.into())));
+    let secrets =
+        read.secrets("IDNOW_WEBHOOK_SECRET")?.map(|secrets| ("IDNOW_WEBHOOK_SECRET", Keys::Secrets(secrets)));
+    let mut given = [url, file, secrets].into_iter().flatten();
+    match (given.next(), given.next()) {
+        (Some((one, _)), Some((other, _))) => Err(SettingsError::conflict(one, other)),
+        (Some((_, keys)), None) => Ok(keys),
+        _ => Ok(match preset {
+            Some(preset) if !own_issuer => Keys::Url(preset.jwks_url().to_owned()),
+            _ => Keys::Discovery,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

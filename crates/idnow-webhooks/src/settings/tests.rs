@@ -1,0 +1,145 @@
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let given = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let base = [("IDNOW_ENVIRONMENT", "sandbox"), ("IDNOW_AUDIENCE", "https://bank.example/hook")];
+    let base = base.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::from_variables(base.chain(given))
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.issuer, "https://auth.eu.platform.idnow.sx/oidc");
+    assert_eq!(settings.audiences, ["https://bank.example/hook"]);
+    assert!(matches!(&settings.keys, Keys::Url(url) if url == idnow_webhooks_jwks::SANDBOX_JWKS_URL));
+    assert_eq!(settings.algorithms, [Algorithm::Rs256]);
+    assert_eq!(settings.leeway, Duration::from_secs(60));
+    assert_eq!(settings.max_body_bytes, 65_536);
+    assert_eq!(settings.answer_deadline, Duration::from_secs(8));
+    assert_eq!(settings.jwks_min_refresh, Duration::from_secs(10));
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(settings.path, "/webhooks/idnow");
+    assert!(settings.allowed_ips.is_empty() && settings.required_headers.is_empty());
+    assert!(!settings.monitor_allowed_ips);
+    assert_eq!(settings.expected_environment, None);
+}
+
+#[test]
+fn keys_come_from_one_place() {
+    let own_issuer = read(&[("IDNOW_ISSUER", "https://auth.example/oidc")]).unwrap();
+    assert!(matches!(own_issuer.keys, Keys::Discovery));
+    let url = read(&[("IDNOW_JWKS_URL", "https://keys.example/jwks")]).unwrap();
+    assert!(matches!(&url.keys, Keys::Url(url) if url == "https://keys.example/jwks"));
+    let file = read(&[("IDNOW_JWKS_FILE", "/keys.json")]).unwrap();
+    assert!(matches!(&file.keys, Keys::File(path) if path.as_os_str() == "/keys.json"));
+    let error =
+        read(&[("IDNOW_JWKS_URL", "https://keys.example/jwks"), ("IDNOW_JWKS_FILE", "/k")]).unwrap_err();
+    assert!(error.to_string().contains("cannot be set together"), "{error}");
+}
+
+#[test]
+fn a_secret_allows_hmac_and_nothing_else() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let settings = read(&[("IDNOW_WEBHOOK_SECRET", secret)]).unwrap();
+    assert_eq!(settings.algorithms, [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512]);
+    let two = format!("{secret}\n{secret}2");
+    let settings = read(&[("IDNOW_WEBHOOK_SECRET", &two), ("IDNOW_ALGORITHMS", "HS512")]).unwrap();
+    assert!(matches!(&settings.keys, Keys::Secrets(secrets) if secrets.len() == 2));
+    assert!(!format!("{settings:?}").contains("abcdef"));
+
+    for algorithms in ["RS256", "HS256,RS256", "none"] {
+        let error = read(&[("IDNOW_WEBHOOK_SECRET", secret), ("IDNOW_ALGORITHMS", algorithms)]).unwrap_err();
+        assert_eq!(error.variable(), "IDNOW_ALGORITHMS");
+    }
+    assert_eq!(read(&[("IDNOW_ALGORITHMS", "HS256")]).unwrap_err().variable(), "IDNOW_ALGORITHMS");
+    let error = read(&[("IDNOW_WEBHOOK_SECRET", "hunter2")]).unwrap_err().to_string();
+    assert!(error.contains("7 bytes") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn lists_may_use_commas_or_lines() {
+    let settings = read(&[
+        ("IDNOW_AUDIENCE", "https://a.example/hook, https://b.example/hook"),
+        ("IDNOW_ALGORITHMS", "RS256,ES256"),
+        ("IDNOW_ALLOWED_IPS", "192.0.2.0/24,\n2001:db8::1"),
+        ("IDNOW_ALLOWED_IPS_MODE", "monitor"),
+        ("IDNOW_TRUSTED_PROXIES", "10.0.0.1"),
+    ])
+    .unwrap();
+    assert_eq!(settings.audiences.len(), 2);
+    assert_eq!(settings.algorithms, [Algorithm::Rs256, Algorithm::Es256]);
+    assert_eq!(
+        settings.allowed_ips.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["192.0.2.0/24", "2001:db8::1/128"]
+    );
+    assert_eq!(settings.trusted_proxies[0].to_string(), "10.0.0.1/32");
+    assert!(settings.monitor_allowed_ips);
+}
+
+#[test]
+fn required_headers_collect_the_values_of_one_name() {
+    let settings =
+        read(&[("IDNOW_REQUIRED_HEADERS", "X-Auth: old, x-auth: new, Authorization: Basic YTpi")]).unwrap();
+    let names: Vec<_> = settings.required_headers.iter().map(|header| header.name().as_str()).collect();
+    assert_eq!(names, ["x-auth", "authorization"]);
+    let lines = read(&[("IDNOW_REQUIRED_HEADERS", "X-Auth: a, b\nX-Other: c")]).unwrap();
+    assert_eq!(lines.required_headers.len(), 2);
+    for wrong in ["hush-hush", "X-Auth:", "X Auth: hush-hush", "X-Auth: a\nhush-hush"] {
+        let error = read(&[("IDNOW_REQUIRED_HEADERS", wrong)]).unwrap_err().to_string();
+        assert!(error.starts_with("IDNOW_REQUIRED_HEADERS") && !error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn each_wrong_value_is_named_with_what_is_expected() {
+    for (name, value, expected) in [
+        ("IDNOW_ENVIRONMENT", "live", "sandbox or production"),
+        ("IDNOW_ALGORITHMS", "rs256", "RS256"),
+        ("IDNOW_LEEWAY_SECONDS", "601", "from 0 to 600"),
+        ("IDNOW_ALLOWED_IPS", "192.0.2.0/33", "CIDR"),
+        ("IDNOW_ALLOWED_IPS_MODE", "off", "enforce or monitor"),
+        ("IDNOW_TRUSTED_PROXIES", "proxy.example", "CIDR"),
+        ("IDNOW_MAX_BODY_BYTES", "64KiB", "whole number of bytes"),
+        ("IDNOW_ANSWER_DEADLINE_MS", "0", "from 100 to 60000"),
+        ("IDNOW_JWKS_MIN_REFRESH_SECONDS", "-1", "from 1 to 3600"),
+        ("LISTEN", "3000", "127.0.0.1:3000"),
+        ("WEBHOOK_PATH", "webhooks", "begins with /"),
+        ("WEBHOOK_PATH", "/webhooks/{id}", "begins with /"),
+    ] {
+        let error = read(&[(name, value)]).unwrap_err();
+        assert_eq!(error.variable(), name);
+        let text = error.to_string();
+        assert!(text.contains(&format!("{value:?}")) && text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_required_is_asked_for() {
+    let nothing = Settings::from_variables([]).unwrap_err();
+    assert_eq!(nothing.variable(), "IDNOW_ISSUER");
+    let blank = read(&[("IDNOW_AUDIENCE", " ")]).unwrap_err();
+    assert_eq!(blank.variable(), "IDNOW_AUDIENCE");
+}
+
+#[tokio::test]
+async fn a_receiver_is_set_up_from_a_key_file_and_a_missing_file_stops_the_start() {
+    let provider = idnow_webhooks_testkit::Provider::new();
+    let path = std::env::temp_dir().join(format!("idnow-webhooks-settings-{}.json", std::process::id()));
+    std::fs::write(&path, provider.key().jwks().to_string()).unwrap();
+    let file = path.to_str().unwrap();
+    let variables = [
+        ("IDNOW_ISSUER", provider.issuer()),
+        ("IDNOW_AUDIENCE", provider.audience()),
+        ("IDNOW_JWKS_FILE", file),
+    ];
+    let settings = read(&variables).unwrap();
+    let receiver = settings.receiver(EventRouter::new()).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let event = idnow_webhooks_testkit::SampleEvent::completed();
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "duplicate");
+
+    let error = settings.receiver(EventRouter::new()).await.unwrap_err().to_string();
+    assert!(error.contains(file), "{error}");
+}

@@ -1,0 +1,169 @@
+//! Reads single values, each with an error that says what is expected.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use idnow_webhooks_core::keys::Algorithm;
+use idnow_webhooks_core::{RequiredHeader, Secret};
+use ipnet::IpNet;
+
+use super::error::SettingsError;
+
+/// The least that RFC 7518 (section 3.2) allows for HS256.
+const MIN_SECRET_BYTES: usize = 32;
+
+pub(super) struct Variables(HashMap<String, String>);
+
+impl Variables {
+    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut variables: HashMap<_, _> = variables.into_iter().collect();
+        variables.retain(|_, value: &mut String| !value.trim().is_empty());
+        Self(variables)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
+    fn items(&self, name: &str) -> impl Iterator<Item = &str> {
+        let separators = [',', '\n'];
+        let value = self.get(name).unwrap_or_default();
+        value.split(separators).map(str::trim).filter(|item| !item.is_empty())
+    }
+
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        self.items(name).map(str::to_owned).collect()
+    }
+
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let chosen = choices.iter().find(|(choice, _)| *choice == value);
+        chosen.map(|(_, meaning)| Some(*meaning)).ok_or_else(|| {
+            let names: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
+            SettingsError::wrong(name, value, names.join(" or "))
+        })
+    }
+
+    pub(super) fn number(
+        &self,
+        name: &str,
+        unit: &str,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> Result<u64, SettingsError> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            let expected = format!("a whole number of {unit} from {} to {}", range.start(), range.end());
+            SettingsError::wrong(name, value, expected)
+        })
+    }
+
+    pub(super) fn ranges(&self, name: &str) -> Result<Vec<IpNet>, SettingsError> {
+        let range =
+            |item: &str| item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
+        self.items(name)
+            .map(|item| {
+                range(item).ok_or_else(|| {
+                    let expected = "addresses or CIDR ranges, such as 192.0.2.0/24, 2001:db8::1";
+                    SettingsError::wrong(name, item, expected)
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn algorithms(
+        &self,
+        name: &str,
+        shared_secret: bool,
+    ) -> Result<Vec<Algorithm>, SettingsError> {
+        let usable: Vec<_> =
+            Algorithm::ALL.into_iter().filter(|known| known.is_hmac() == shared_secret).collect();
+        let chosen = self.items(name).map(|item| {
+            item.parse().ok().filter(|algorithm| usable.contains(algorithm)).ok_or_else(|| {
+                let names: Vec<_> = usable.iter().map(|algorithm| algorithm.name()).collect();
+                let with = if shared_secret { "with" } else { "without" };
+                let expected = format!("{}, {with} IDNOW_WEBHOOK_SECRET", names.join(", "));
+                SettingsError::wrong(name, item, expected)
+            })
+        });
+        let chosen: Vec<_> = chosen.collect::<Result<_, _>>()?;
+        Ok(match (chosen.is_empty(), shared_secret) {
+            (false, _) => chosen,
+            (true, true) => usable,
+            (true, false) => vec![Algorithm::Rs256],
+        })
+    }
+
+    /// One secret a line; several for a change without a gap.
+    pub(super) fn secrets(&self, name: &str) -> Result<Option<Vec<Secret>>, SettingsError> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
+        let secrets = lines.map(|line| {
+            if line.len() < MIN_SECRET_BYTES {
+                let problem = format!("has {} bytes: at least {MIN_SECRET_BYTES} are required", line.len());
+                return Err(SettingsError::wrong_secret(name, problem));
+            }
+            Ok(Secret::from(line))
+        });
+        secrets.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// `Name: value` in lines, or separated by commas; several values of one name are alternatives.
+    pub(super) fn headers(&self, name: &str) -> Result<Vec<RequiredHeader>, SettingsError> {
+        let value = self.get(name).unwrap_or_default();
+        let separator = if value.contains('\n') { '\n' } else { ',' };
+        let entries = value.split(separator).map(str::trim).filter(|entry| !entry.is_empty());
+        let mut accepted: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (index, entry) in entries.enumerate() {
+            let Some((header, value)) = entry.split_once(':') else {
+                let problem = format!(
+                    "has no colon in entry {}: expected `Name: value`, one a line or separated by commas",
+                    index + 1
+                );
+                return Err(SettingsError::wrong_secret(name, problem));
+            };
+            let (header, value) = (header.trim(), value.trim());
+            match accepted.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(header)) {
+                Some((_, values)) => values.push(value),
+                None => accepted.push((header, vec![value])),
+            }
+        }
+        let headers = accepted.into_iter().map(|(header, values)| {
+            RequiredHeader::new(header, values)
+                .map_err(|error| SettingsError::wrong_secret(name, format!("is wrong: {error}")))
+        });
+        headers.collect()
+    }
+
+    pub(super) fn listen(&self, name: &str, default: SocketAddr) -> Result<SocketAddr, SettingsError> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        value
+            .parse()
+            .map_err(|_| SettingsError::wrong(name, value, "an address and a port, such as 127.0.0.1:3000"))
+    }
+
+    pub(super) fn path(&self, name: &str, default: &str) -> Result<String, SettingsError> {
+        let value = self.get(name).unwrap_or(default);
+        let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
+        if !value.starts_with('/') || !plain {
+            let expected = "a path that begins with / and has only letters, digits and /-._~";
+            return Err(SettingsError::wrong(name, value, expected));
+        }
+        Ok(value.to_owned())
+    }
+}

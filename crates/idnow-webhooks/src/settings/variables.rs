@@ -1,0 +1,80 @@
+/// A variable that [`Settings`](super::Settings) reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds when it is not set.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default, meaning }
+}
+
+/// Every variable, in the order of the documentation.
+pub const VARIABLES: &[Variable] = &[
+    variable("IDNOW_ENVIRONMENT", "", "`sandbox` or `production`: presets for issuer and keys"),
+    variable("IDNOW_ISSUER", "of the preset", "accepted `iss`, exactly"),
+    variable(
+        "IDNOW_AUDIENCE",
+        "(required)",
+        "accepted `aud`: the endpoint's URL as configured at the provider; several separated by commas",
+    ),
+    variable(
+        "IDNOW_JWKS_URL",
+        "of the preset, else OIDC discovery from the issuer",
+        "where the keys are; HTTPS, or plain HTTP to this machine",
+    ),
+    variable(
+        "IDNOW_JWKS_FILE",
+        "",
+        "keys from a JWKS file instead, without network; read again when it changes",
+    ),
+    variable(
+        "IDNOW_WEBHOOK_SECRET",
+        "",
+        "HMAC with this shared secret instead of keys, at least 32 bytes; several on lines of their own",
+    ),
+    variable(
+        "IDNOW_ALGORITHMS",
+        "RS256; with a secret HS256, HS384, HS512",
+        "accepted algorithms, separated by commas",
+    ),
+    variable("IDNOW_LEEWAY_SECONDS", "60", "how far the two clocks may be apart"),
+    variable("IDNOW_ALLOWED_IPS", "everyone", "source addresses or CIDR ranges, separated by commas"),
+    variable("IDNOW_ALLOWED_IPS_MODE", "enforce", "`enforce`, or `monitor` to only report other addresses"),
+    variable("IDNOW_TRUSTED_PROXIES", "none", "proxies whose `X-Forwarded-For` or `Forwarded` is believed"),
+    variable(
+        "IDNOW_REQUIRED_HEADERS",
+        "none",
+        "`Name: value`, one a line or separated by commas; several values of one name are alternatives",
+    ),
+    variable(
+        "IDNOW_EXPECTED_ENVIRONMENT",
+        "any",
+        "the only accepted `environment` of events, such as `live`",
+    ),
+    variable("IDNOW_MAX_BODY_BYTES", "65536", "the longest accepted body"),
+    variable("IDNOW_ANSWER_DEADLINE_MS", "8000", "when to answer at the latest; the provider waits for 10 s"),
+    variable(
+        "IDNOW_JWKS_MIN_REFRESH_SECONDS",
+        "10",
+        "the least time between two fetches that unknown key ids cause",
+    ),
+    variable("LISTEN", "127.0.0.1:3000", "where the server listens"),
+    variable("WEBHOOK_PATH", "/webhooks/idnow", "where the webhook is mounted"),
+];
+
+pub(super) fn find(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+/// A misspelt variable must not silently leave a door open.
+pub(super) fn warn_of_unknown(names: impl Iterator<Item = String>) {
+    for name in names.filter(|name| name.starts_with("IDNOW_") && find(name).is_none()) {
+        tracing::warn!(target: "idnow_webhooks::settings", name, "this variable is unknown and has no effect");
+    }
+}
