@@ -1,0 +1,102 @@
+//! Follows the provider's verification keys, for the receiver of `idnow-webhooks`.
+//!
+//! [`JwksSource`] is a [`KeySource`](idnow_webhooks_core::keys::KeySource) that takes its keys from a
+//! [`Location`]: a JWKS document at a URL, the one that an OIDC issuer advertises, or a file.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use idnow_webhooks_core::keys::KeySource;
+//! use idnow_webhooks_jwks::{JwksSource, Location};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let path = std::env::temp_dir().join(format!("idnow-webhooks-jwks-doc-{}.json", std::process::id()));
+//! # std::fs::write(&path, r#"{ "keys": [{ "kid": "1", "kty": "EC", "crv": "P-256",
+//! #     "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+//! #     "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM" }] }"#)?;
+//! // In production: `Location::url(PRODUCTION_JWKS_URL)`.
+//! let keys = JwksSource::builder(Location::file(&path))
+//!     .min_refresh_interval(Duration::from_secs(30))
+//!     .connect()
+//!     .await?;
+//! assert_eq!(keys.status().key_ids, ["1"]);
+//!
+//! // The receiver does this when a token names a key that `keys.current()` does not hold.
+//! let fresh = keys.refresh(Instant::now()).await?;
+//! assert_eq!(fresh.key_ids(), ["1"]);
+//! # std::fs::remove_file(&path)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When keys are fetched
+//!
+//! One background task fetches; there is never more than one fetch at a time, and nothing waits on a lock.
+//!
+//! - **At the start.** [`connect`](JwksSourceBuilder::connect) waits for the first fetch and fails with it;
+//!   [`start`](JwksSourceBuilder::start) does not wait, and the fetch is tried until it succeeds.
+//! - **Before the keys expire**, at 72% to 80% of their lifetime (at random, so that replicas do not ask all at
+//!   once). The lifetime is what `Cache-Control` says (`max-age` less `Age`; `no-cache` and `no-store` mean the
+//!   least), within [`min_lifetime`](JwksSourceBuilder::min_lifetime) and
+//!   [`max_lifetime`](JwksSourceBuilder::max_lifetime), else
+//!   [`default_lifetime`](JwksSourceBuilder::default_lifetime).
+//! - **On demand**, when a token names an unknown key, but at most once per
+//!   [`min_refresh_interval`](JwksSourceBuilder::min_refresh_interval). In between, senders are asked to try
+//!   again, so a storm of made-up key ids causes next to no load, and no genuine event is lost.
+//! - **After a failure**, with growing pauses ([`retry_backoff`](JwksSourceBuilder::retry_backoff)).
+//!
+//! # Which keys are trusted
+//!
+//! Every successful fetch replaces the whole set, so a revoked key is gone then. While fetches fail, the last
+//! good keys stay in use until [`max_stale`](JwksSourceBuilder::max_stale) after the end of their lifetime;
+//! then there are none. A document without a single usable key counts as a failed fetch: that is what a broken
+//! key server looks like, and a revocation of one key leaves, or brings, another. To switch off all keys at
+//! once, stop the receiver.
+//!
+//! # How they are fetched
+//!
+//! HTTPS only (TLS 1.2 or 1.3, HTTP/1.1 or HTTP/2), with the system's root certificates; plain HTTP only to
+//! `localhost` and loopback addresses. Redirects are not followed. Connecting, the whole fetch, and the size of
+//! the answer are limited. Proxies: see [`no_proxy`](JwksSourceBuilder::no_proxy).
+//!
+//! # What can be observed
+//!
+//! Events go to the `tracing` target `idnow_webhooks::keys`. URLs in them have neither user info nor query.
+//!
+//! | event | level | when |
+//! |---|---|---|
+//! | `keys.changed` | info | the ids of the usable keys changed |
+//! | `keys.skipped` | warn | an entry of the key set is unusable; once for each change |
+//! | `keys.refreshed` | debug | a fetch succeeded |
+//! | `keys.refresh_failed` | warn | a fetch failed |
+//! | `keys.too_stale` | error | the last good keys were given up |
+//!
+//! | metric | kind | meaning |
+//! |---|---|---|
+//! | `idnow_webhooks_key_refreshes_total` | counter | fetches, by `result`: `ok` or `error` |
+//! | `idnow_webhooks_key_refresh_seconds` | histogram | duration of a fetch |
+//! | `idnow_webhooks_keys` | gauge | usable keys |
+//!
+//! [`JwksSource::status`] says the same for a readiness check.
+
+mod builder;
+mod cache_control;
+mod discovery;
+mod error;
+mod fetch;
+mod file;
+mod http_client;
+mod location;
+mod observe;
+mod policy;
+mod source;
+mod state;
+mod status;
+mod task;
+
+pub use builder::JwksSourceBuilder;
+pub use error::{ConfigError, FetchError, JwksError};
+pub use location::{Location, PRODUCTION_JWKS_URL, SANDBOX_JWKS_URL};
+pub use source::JwksSource;
+pub use status::Status;

@@ -1,0 +1,87 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use idnow_webhooks_core::keys::{KeySet, SkippedKey};
+use tracing::{debug, error, info, warn};
+
+use crate::error::FetchError;
+
+const TARGET: &str = "idnow_webhooks::keys";
+const REFRESHES: &str = "idnow_webhooks_key_refreshes_total";
+const SECONDS: &str = "idnow_webhooks_key_refresh_seconds";
+const KEYS: &str = "idnow_webhooks_keys";
+
+/// Log lines and metrics of one key source; remembers what was said already.
+pub(crate) struct Observer {
+    location: Arc<str>,
+    key_ids: Option<Vec<String>>,
+    skipped: Vec<SkippedKey>,
+}
+
+impl Observer {
+    pub(crate) fn new(location: Arc<str>) -> Self {
+        metrics::describe_counter!(REFRESHES, "Fetches of the verification keys, by result");
+        metrics::describe_histogram!(
+            SECONDS,
+            metrics::Unit::Seconds,
+            "Duration of one fetch of the verification keys"
+        );
+        metrics::describe_gauge!(KEYS, "Usable verification keys");
+        Self { location, key_ids: None, skipped: Vec::new() }
+    }
+
+    pub(crate) fn succeeded(&mut self, keys: &KeySet, usable: usize, took: Duration, lifetime: Duration) {
+        let location = &*self.location;
+        let ids = keys.key_ids();
+        if self.key_ids.as_ref().is_none_or(|known| *known != ids) {
+            info!(
+                name: "keys.changed", target: TARGET,
+                location, key_ids = ?ids, usable, "verification keys changed"
+            );
+            self.key_ids = Some(ids.into_iter().map(str::to_owned).collect());
+        }
+        if self.skipped != keys.skipped() {
+            for skipped in keys.skipped() {
+                warn!(
+                    name: "keys.skipped", target: TARGET,
+                    location, index = skipped.index, kid = ?skipped.key_id, reason = %skipped.reason,
+                    "an entry of the key set is unusable and was left out"
+                );
+            }
+            self.skipped = keys.skipped().to_vec();
+        }
+        debug!(
+            name: "keys.refreshed", target: TARGET,
+            location, usable, seconds = took.as_secs_f64(), lifetime_seconds = lifetime.as_secs(),
+            "fetched the verification keys"
+        );
+        // A gauge is a float by definition, and a key set has at most a hundred entries.
+        #[allow(clippy::cast_precision_loss)]
+        metrics::gauge!(KEYS).set(usable as f64);
+        count("ok", took);
+    }
+
+    pub(crate) fn failed(&self, error: &FetchError, took: Duration, failures: u32, retry_in: Duration) {
+        warn!(
+            name: "keys.refresh_failed", target: TARGET,
+            location = &*self.location, %error, failures, retry_in_seconds = retry_in.as_secs_f64(),
+            "could not fetch the verification keys"
+        );
+        count("error", took);
+    }
+
+    pub(crate) fn too_stale(&mut self) {
+        self.key_ids = None;
+        error!(
+            name: "keys.too_stale", target: TARGET,
+            location = &*self.location,
+            "the last good keys are too old to be trusted: nothing can be verified until a fetch succeeds"
+        );
+        metrics::gauge!(KEYS).set(0.0);
+    }
+}
+
+fn count(result: &'static str, took: Duration) {
+    metrics::counter!(REFRESHES, "result" => result).increment(1);
+    metrics::histogram!(SECONDS).record(took.as_secs_f64());
+}

@@ -1,0 +1,114 @@
+//! Log lines and metrics, collected on the test's own thread.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use idnow_webhooks_core::keys::KeySource;
+use idnow_webhooks_jwks::Location;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{PATH, Reply, Server, builder, jwk, jwks};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What was written since the last call.
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn log_lines_come_once_per_change_and_hold_no_secrets() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .with_max_level(tracing::Level::DEBUG);
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+
+    let strange = format!(r#"{{"keys":[{},{{"kty":"quantum","kid":"q"}}]}}"#, jwk("1"));
+    let server = Server::start(Reply::json(strange)).await;
+    let url = server.url(PATH).replace("://", "://user:hunter2@") + "?token=hunter2";
+    let source = builder(Location::url(url)).min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    source.refresh(Instant::now()).await.unwrap();
+    tokio::task::yield_now().await;
+    let text = log.take();
+    assert!(server.requests()[0].to_ascii_lowercase().contains("authorization: basic"), "user info is used");
+    assert_eq!(text.matches("verification keys changed").count(), 1, "{text}");
+    assert_eq!(text.matches("is unusable and was left out").count(), 1, "{text}");
+    assert!(text.contains("idnow_webhooks::keys") && text.contains(r#"index=1 kid=Some("q")"#), "{text}");
+    assert!(text.contains(r#"key_ids=["1"]"#) && text.contains("WARN") && text.contains("INFO"), "{text}");
+
+    server.set(Reply::json(jwks(&["2"])));
+    source.refresh(Instant::now()).await.unwrap();
+    server.set(Reply::status("500 Oops"));
+    source.refresh(Instant::now()).await.unwrap_err();
+    tokio::task::yield_now().await;
+    let more = log.take();
+    assert!(more.contains(r#"key_ids=["2"]"#), "{more}");
+    assert_eq!(more.matches("could not fetch the verification keys").count(), 1, "{more}");
+    assert!(!text.contains("hunter2") && !more.contains("hunter2"), "{text}{more}");
+    assert!(!format!("{source:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn metrics_count_fetches_and_keys() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+
+    let strange = format!(r#"{{"keys":[{},{{"kty":"quantum"}},{}]}}"#, jwk("1"), jwk("2"));
+    let server = Server::start(Reply::json(strange)).await;
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    source.refresh(Instant::now()).await.unwrap();
+    server.set(Reply::status("500 Oops"));
+    source.refresh(Instant::now()).await.unwrap_err();
+    tokio::task::yield_now().await;
+
+    // A snapshot takes the counts with it, hence one for all.
+    let snapshot = snapshotter.snapshot().into_vec();
+    let mut seen: Vec<_> = snapshot
+        .into_iter()
+        .map(|(key, _, _, value)| {
+            let label = key.key().labels().next().map_or("", |label| label.value()).to_owned();
+            let value = match value {
+                DebugValue::Counter(count) => count.to_string(),
+                DebugValue::Gauge(value) => value.to_string(),
+                DebugValue::Histogram(values) => format!("{} values", values.len()),
+            };
+            format!("{} {label} {value}", key.key().name())
+        })
+        .collect();
+    seen.sort();
+    assert_eq!(
+        seen,
+        [
+            "idnow_webhooks_key_refresh_seconds  3 values",
+            "idnow_webhooks_key_refreshes_total error 1",
+            "idnow_webhooks_key_refreshes_total ok 2",
+            "idnow_webhooks_keys  2",
+        ]
+    );
+}

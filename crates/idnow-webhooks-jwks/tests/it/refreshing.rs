@@ -1,0 +1,202 @@
+//! Fetching again: on demand, on schedule, and what becomes of the keys.
+
+use std::time::{Duration, Instant};
+
+use idnow_webhooks_core::keys::KeySource;
+use tokio::task::JoinSet;
+
+use crate::support::{Reply, Server, eventually};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_storm_of_unknown_keys_is_a_few_fetches_one_at_a_time() {
+    let server = Server::start(Reply::keys(&["old"])).await;
+    let source = server.connect().await;
+    server.set(Reply::After(50 * MILLISECOND, Box::new(Reply::keys(&["old", "new"]))));
+    let mut storm = JoinSet::new();
+    for number in 0..500 {
+        let source = source.clone();
+        storm.spawn(async move {
+            tokio::time::sleep(MILLISECOND * (number % 100)).await;
+            source.refresh(Instant::now()).await.map(|keys| keys.key_ids().len())
+        });
+    }
+    let answers = storm.join_all().await;
+    assert!(server.hits() <= 3, "{} fetches", server.hits());
+    assert_eq!(server.most_at_once(), 1);
+    assert!(answers.iter().any(Result::is_ok), "nobody was answered");
+    for answer in answers {
+        match answer {
+            Ok(keys) => assert_eq!(keys, 2),
+            Err(error) => assert!((1..=10).contains(&error.retry_after.as_secs()), "{error:?}"),
+        }
+    }
+    assert_eq!(source.current().key_ids(), ["new", "old"]);
+}
+
+#[tokio::test]
+async fn rotation_and_revocation_take_effect_on_demand() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    server.set(Reply::keys(&["1", "2"]));
+    assert_eq!(source.current().key_ids(), ["1"]);
+    assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["1", "2"]);
+    server.set(Reply::keys(&["2"]));
+    assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["2"]);
+    assert_eq!(source.current().key_ids(), ["2"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_fresh_enough_needs_no_fetch() {
+    let arrived = Instant::now();
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.connect().await;
+    for _ in 0..10 {
+        assert!(source.refresh(arrived).await.is_ok());
+    }
+    assert_eq!(server.hits(), 1);
+}
+
+#[tokio::test]
+async fn the_cool_down_asks_to_come_again_and_then_ends() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let cool_down = Duration::from_millis(300);
+    let source = server.builder().min_refresh_interval(cool_down).connect().await.unwrap();
+    let begin = Instant::now();
+    assert!(source.refresh(Instant::now()).await.is_ok(), "the start must not count");
+    let error = source.refresh(Instant::now()).await.unwrap_err();
+    assert_eq!(error.retry_after, Duration::from_secs(1), "whole seconds, at least one");
+    assert!(error.reason.contains("not fetched again so soon"), "{error}");
+    assert_eq!(server.hits(), 2);
+    tokio::time::sleep(cool_down.saturating_sub(begin.elapsed()) + 20 * MILLISECOND).await;
+    assert!(source.refresh(Instant::now()).await.is_ok());
+    assert_eq!(server.hits(), 3);
+}
+
+#[tokio::test]
+async fn a_broken_server_costs_no_good_key() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    for reply in [
+        Reply::status("500 Oops"),
+        Reply::json("garbage"),
+        Reply::json(r#"{"keys":[]}"#),
+        Reply::json(r#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"1"}]}"#),
+        Reply::Raw(Vec::new()),
+    ] {
+        server.set(reply);
+        let error = source.refresh(Instant::now()).await.unwrap_err();
+        assert!(!error.reason.is_empty() && error.retry_after >= Duration::from_secs(1));
+        assert_eq!(source.current().key_ids(), ["1"]);
+        let status = source.status();
+        assert!(status.ready && status.running && status.last_error.is_some());
+    }
+    server.set(Reply::keys(&["2"]));
+    assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["2"]);
+    assert!(source.status().last_error.is_none());
+}
+
+#[tokio::test]
+async fn last_good_keys_are_given_up_in_the_end() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server
+        .builder()
+        .min_lifetime(10 * MILLISECOND)
+        .default_lifetime(100 * MILLISECOND)
+        .max_stale(200 * MILLISECOND)
+        .retry_backoff(20 * MILLISECOND, 40 * MILLISECOND)
+        .connect()
+        .await
+        .unwrap();
+    server.set(Reply::status("500 Oops"));
+    eventually("a failure", || source.status().last_error.is_some()).await;
+    assert!(source.status().ready);
+    eventually("no keys", || source.current().is_empty()).await;
+    assert!(!source.status().ready);
+    server.set(Reply::keys(&["2"]));
+    eventually("recovery", || source.current().key_ids() == ["2"]).await;
+}
+
+#[tokio::test]
+async fn fetches_again_before_expiry_without_anybody_asking() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server
+        .builder()
+        .min_lifetime(10 * MILLISECOND)
+        .default_lifetime(200 * MILLISECOND)
+        .connect()
+        .await
+        .unwrap();
+    server.set(Reply::keys(&["2"]));
+    eventually("rotation", || source.current().key_ids() == ["2"]).await;
+    assert!(server.hits() >= 2);
+}
+
+#[tokio::test]
+async fn cache_control_decides_within_bounds() {
+    for (cache_control, seconds) in [
+        ("max-age=300", 300),
+        ("max-age=1", 60),
+        ("no-store", 60),
+        ("max-age=99999999", 86_400),
+        ("public", 3_600),
+    ] {
+        let server = Server::start(Reply::cached(cache_control, &["1"])).await;
+        let status = server.connect().await.status();
+        let expires_in = status.expires_in.unwrap();
+        assert!(expires_in <= Duration::from_secs(seconds), "{cache_control}: {expires_in:?}");
+        assert!(expires_in > Duration::from_secs(seconds - 10), "{cache_control}: {expires_in:?}");
+        assert!(status.age.unwrap() < Duration::from_secs(10));
+        let unusable_in = status.unusable_in.unwrap();
+        assert!(unusable_in > Duration::from_secs(seconds + 86_400 - 10), "{unusable_in:?}");
+    }
+}
+
+#[tokio::test]
+async fn starts_without_keys_and_gets_them_later() {
+    let server = Server::start(Reply::status("503 Busy")).await;
+    let source = server.builder().retry_backoff(20 * MILLISECOND, 20 * MILLISECOND).start().unwrap();
+    assert!(source.current().is_empty() && !source.status().ready);
+    let error = source.refresh(Instant::now()).await.unwrap_err();
+    assert!(error.reason.contains("503"), "{error}");
+    server.set(Reply::keys(&["1"]));
+    eventually("keys", || source.status().ready).await;
+}
+
+#[tokio::test]
+async fn a_hanging_server_delays_nobody_who_needs_no_fetch() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.connect().await;
+    server.set(Reply::Hang);
+    let waiting = tokio::spawn({
+        let source = source.clone();
+        async move { source.refresh(Instant::now()).await }
+    });
+    eventually("the fetch", || server.hits() == 2).await;
+    let begin = Instant::now();
+    for _ in 0..10_000 {
+        assert!(!source.current().is_empty());
+    }
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn no_request_is_made_after_the_last_clone_is_gone() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server
+        .builder()
+        .min_lifetime(10 * MILLISECOND)
+        .default_lifetime(30 * MILLISECOND)
+        .connect()
+        .await
+        .unwrap();
+    eventually("scheduled fetches", || server.hits() >= 3).await;
+    drop(source);
+    tokio::time::sleep(50 * MILLISECOND).await;
+    let hits = server.hits();
+    tokio::time::sleep(200 * MILLISECOND).await;
+    assert_eq!(server.hits(), hits);
+}
