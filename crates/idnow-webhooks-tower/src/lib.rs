@@ -26,17 +26,13 @@ use std::net::IpAddr;
 use http::Request;
 use http_body::Body;
 use http_body_util::BodyDataStream;
-use idnow_webhooks_core::{Head, Outcome, Receiver};
+use idnow_webhooks_core::{Head, Outcome, PeerAddr, Receiver};
 
 #[cfg(feature = "axum")]
 pub use extract::{Verified, VerifiedRejection};
 pub use future::ResponseFuture;
 pub use layer::{Webhook, WebhookLayer};
 pub use service::WebhookService;
-
-/// A request extension: the address at the other end of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddr(pub IpAddr);
 
 fn peer<B>(request: &Request<B>) -> Option<IpAddr> {
     let extensions = request.extensions();

@@ -22,13 +22,15 @@
 //! # The peer address
 //!
 //! It is that of the connection, which warp's own server tells. Where warp runs as a service inside of
-//! another server there is none, and a receiver with an allow list refuses every delivery.
+//! another server (one with time-outs, say), put a [`PeerAddr`] into the request's extensions; without it a
+//! receiver with an allow list refuses every delivery.
 
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, Response};
-use idnow_webhooks_core::{Head, Receiver};
+use idnow_webhooks_core::{Head, PeerAddr, Receiver};
 use warp::{Filter, Rejection};
 
 /// Answers every request that reaches it as a delivery; put it behind a filter for the path.
@@ -37,22 +39,30 @@ use warp::{Filter, Rejection};
 pub fn webhook(receiver: Receiver) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone {
     warp::method()
         .and(warp::header::headers_cloned())
-        .and(warp::addr::remote())
+        .and(peer())
         .and(warp::body::stream())
         .then(move |method, headers, peer, body| receive(receiver.clone(), method, headers, peer, body))
+}
+
+fn peer() -> impl Filter<Extract = (Option<IpAddr>,), Error = Infallible> + Copy {
+    warp::ext::optional().and(warp::addr::remote()).map(
+        |told: Option<PeerAddr>, connection: Option<SocketAddr>| {
+            told.map(|peer| peer.0).or(connection.map(|address| address.ip()))
+        },
+    )
 }
 
 async fn receive<S, B>(
     receiver: Receiver,
     method: Method,
     headers: HeaderMap,
-    peer: Option<SocketAddr>,
+    peer: Option<IpAddr>,
     body: S,
 ) -> Response<Bytes>
 where
     S: futures_util::Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    let head = Head { method: &method, headers: &headers, peer: peer.map(|address| address.ip()) };
+    let head = Head { method: &method, headers: &headers, peer };
     receiver.receive(head, body).await.response()
 }

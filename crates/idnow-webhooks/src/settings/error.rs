@@ -6,7 +6,7 @@ use idnow_webhooks_jwks::{ConfigError, JwksError};
 
 /// An environment variable that is missing or wrong. The text names it, its value and what is expected; the
 /// values of secrets are not shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SettingsError {
     variable: String,
     problem: String,
@@ -48,10 +48,17 @@ impl fmt::Display for SettingsError {
     }
 }
 
+/// As [`Display`](fmt::Display): it is what `fn main() -> Result<..>` shows.
+impl fmt::Debug for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for SettingsError {}
 
 /// Settings that could be read, but not be put to work.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
     /// What to believe cannot be decided.
@@ -66,6 +73,13 @@ pub enum SetupError {
     /// The receiver cannot be set up.
     #[error(transparent)]
     Receiver(#[from] ReceiverError),
+}
+
+/// As [`Display`](fmt::Display): it is what `fn main() -> Result<..>` shows.
+impl fmt::Debug for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl From<ConfigError> for SetupError {

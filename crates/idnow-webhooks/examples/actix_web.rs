@@ -1,0 +1,19 @@
+//! The program of the README; below these lines word for word.
+#![allow(clippy::print_stdout, reason = "a first look")]
+
+use actix_web::{App, HttpServer};
+use idnow_webhooks::actix_web::Webhook;
+use idnow_webhooks::event::{Event, SessionCompleted};
+use idnow_webhooks::{EventRouter, Settings};
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let settings = Settings::from_env()?;
+    let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
+        println!("session {} is {}", event.payload.session_id, event.payload.session_status);
+        Ok(())
+    });
+    let webhook = Webhook::new(settings.receiver(handlers).await?).at(settings.path);
+    let server = HttpServer::new(move || App::new().wrap(webhook.clone()));
+    Ok(server.bind(settings.listen)?.run().await?)
+}

@@ -1,0 +1,20 @@
+//! The program of the README; below these lines word for word.
+#![allow(clippy::print_stdout, reason = "a first look")]
+
+use idnow_webhooks::axum::WebhookLayer;
+use idnow_webhooks::event::{Event, SessionCompleted};
+use idnow_webhooks::{EventRouter, Settings};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let settings = Settings::from_env()?;
+    let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
+        println!("session {} is {}", event.payload.session_id, event.payload.session_status);
+        Ok(())
+    });
+    let webhook = WebhookLayer::new(settings.receiver(handlers).await?, settings.path);
+    let app = axum::Router::new().layer(webhook);
+    let listener = tokio::net::TcpListener::bind(settings.listen).await?;
+    let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    Ok(axum::serve(listener, app).await?)
+}

@@ -1,0 +1,19 @@
+//! The program of the README; below these lines word for word.
+#![allow(clippy::print_stdout, reason = "a first look")]
+
+use idnow_webhooks::event::{Event, SessionCompleted};
+use idnow_webhooks::{EventRouter, Settings};
+use warp::Filter;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let settings = Settings::from_env()?;
+    let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
+        println!("session {} is {}", event.payload.session_id, event.payload.session_status);
+        Ok(())
+    });
+    let receiver = settings.receiver(handlers).await?;
+    let routes = warp::path!("webhooks" / "idnow").and(idnow_webhooks::warp::webhook(receiver));
+    warp::serve(routes).run(settings.listen).await;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Receives IDnow's webhooks in axum. The environment variables are those of [`idnow_webhooks::settings`];
+//! `WEBHOOK_TLS_CERT` and `WEBHOOK_TLS_KEY` (PEM files) make it serve HTTPS.
+
+use std::env;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use axum_server::Handle;
+use axum_server::accept::DefaultAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use idnow_webhooks::axum::WebhookLayer;
+use idnow_webhooks::event::{Event, SessionCompleted};
+use idnow_webhooks::{EventRouter, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tower_layer::Layer;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let settings = Settings::from_env()?;
+    let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
+        // Open the account, or refuse it. An error here makes the provider send the event again.
+        let _ = event.payload.session_id;
+        Ok(())
+    });
+    let receiver = settings.receiver(handlers).await?;
+    let app = Router::new().route("/health", get(|| async { "ok" }));
+    let app = WebhookLayer::new(receiver, settings.path.as_str()).layer(app);
+
+    let handle = Handle::new();
+    tokio::spawn(stop_on_signal(handle.clone()));
+    let tls = tls_config().await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    tokio::spawn(announce(handle.clone(), scheme, settings.path));
+    let mut server = axum_server::bind(settings.listen).handle(handle);
+    // A peer that never finishes its request's head must not hold the connection.
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+    let keep_alive = Some(Duration::from_secs(20));
+    server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(keep_alive);
+
+    let app =
+        axum::ServiceExt::<axum::extract::Request>::into_make_service_with_connect_info::<SocketAddr>(app);
+    let result = match tls {
+        Some(tls) => server.acceptor(RustlsAcceptor::new(tls)).serve(app).await,
+        None => server.acceptor(DefaultAcceptor::new()).serve(app).await,
+    };
+    Ok(result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?)
+}
+
+/// TLS 1.2 and 1.3, as the provider requires.
+async fn tls_config() -> Result<Option<RustlsConfig>, Box<dyn Error>> {
+    let (certificate, key) = match (env::var_os("WEBHOOK_TLS_CERT"), env::var_os("WEBHOOK_TLS_KEY")) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        _ => return Err("set both WEBHOOK_TLS_CERT and WEBHOOK_TLS_KEY, to PEM files, or neither".into()),
+    };
+    // Another crate may have chosen a provider already, which serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let config = RustlsConfig::from_pem_file(&certificate, &key).await;
+    let config = config.map_err(|error| {
+        let (certificate, key) = (certificate.display(), key.display());
+        format!("WEBHOOK_TLS_CERT {certificate} and WEBHOOK_TLS_KEY {key} cannot be used: {error}")
+    })?;
+    Ok(Some(config))
+}
+
+#[expect(clippy::print_stdout, reason = "the one line that tells where the service is")]
+async fn announce(handle: Handle<SocketAddr>, scheme: &'static str, path: String) {
+    if let Some(address) = handle.listening().await {
+        println!("listening on {scheme}://{address}{path}");
+    }
+}
+
+async fn stop_on_signal(handle: Handle<SocketAddr>) {
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        handle.graceful_shutdown(Some(Duration::from_secs(10)));
+    }
+}

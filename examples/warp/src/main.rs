@@ -1,0 +1,77 @@
+//! Receives IDnow's webhooks in warp. The environment variables are those of [`idnow_webhooks::settings`].
+//!
+//! warp's own server has no time-out for a request's head, so this one runs warp's filters in another.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+use idnow_webhooks::event::{Event, SessionCompleted};
+use idnow_webhooks::{EventRouter, PeerAddr, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tower::{ServiceExt, service_fn};
+use warp::Filter;
+use warp::http::Request;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let settings = Settings::from_env()?;
+    let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
+        // Open the account, or refuse it. An error here makes the provider send the event again.
+        let _ = event.payload.session_id;
+        Ok(())
+    });
+    let receiver = settings.receiver(handlers).await?;
+    let webhook = at(&settings.path).and(idnow_webhooks::warp::webhook(receiver));
+    let routes = warp::service(webhook.or(warp::path!("health").map(|| "ok")));
+
+    let handle = Handle::new();
+    tokio::spawn(stop_on_signal(handle.clone()));
+    tokio::spawn(announce(handle.clone(), settings.path));
+    let mut server = axum_server::bind(settings.listen).handle(handle);
+    // A peer that never finishes its request's head must not hold the connection.
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+    let keep_alive = Some(Duration::from_secs(20));
+    server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(keep_alive);
+    let connections = service_fn(|peer: SocketAddr| {
+        let service = routes.clone().map_request(move |mut request: Request<_>| {
+            request.extensions_mut().insert(PeerAddr(peer.ip()));
+            request
+        });
+        std::future::ready(Ok::<_, Infallible>(service))
+    });
+    let result = server.serve(connections).await;
+    Ok(result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?)
+}
+
+/// A filter for a path that is known only at run time.
+fn at(path: &str) -> impl Filter<Extract = (), Error = warp::Rejection> + Clone + use<> {
+    let path = path.to_owned();
+    warp::path::full()
+        .and_then(move |full: warp::path::FullPath| {
+            let here = full.as_str() == path;
+            async move { if here { Ok(()) } else { Err(warp::reject::not_found()) } }
+        })
+        .untuple_one()
+}
+
+#[expect(clippy::print_stdout, reason = "the one line that tells where the service is")]
+async fn announce(handle: Handle<SocketAddr>, path: String) {
+    if let Some(address) = handle.listening().await {
+        println!("listening on http://{address}{path}");
+    }
+}
+
+async fn stop_on_signal(handle: Handle<SocketAddr>) {
+    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        handle.graceful_shutdown(Some(Duration::from_secs(10)));
+    }
+}
