@@ -49,8 +49,8 @@ pub enum Refusal {
     /// The body is compressed.
     #[error("content encoding: expected none, seen {0}")]
     Encoding(Seen),
-    /// The body is longer than accepted.
-    #[error("the body is longer than {0} bytes")]
+    /// The body, or the token in its header, is longer than accepted.
+    #[error("the body or the token is longer than {0} bytes")]
     TooLarge(usize),
     /// The connection broke before the body was complete.
     #[error("the body ended early or its framing is wrong")]

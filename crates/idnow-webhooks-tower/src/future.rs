@@ -5,10 +5,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Response;
-use idnow_webhooks_core::Outcome;
 use pin_project_lite::pin_project;
 
-type Delivery = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type Delivery = Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>;
 
 pin_project! {
     /// The answer of [`Webhook`](crate::Webhook) and [`WebhookService`](crate::WebhookService).
@@ -21,14 +20,14 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<F> {
-        Delivery { outcome: Delivery },
+        Delivery { response: Delivery },
         Passed { #[pin] response: F },
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn delivery(outcome: impl Future<Output = Outcome> + Send + 'static) -> Self {
-        Self { kind: Kind::Delivery { outcome: Box::pin(outcome) } }
+    pub(crate) fn delivery(response: impl Future<Output = Response<Bytes>> + Send + 'static) -> Self {
+        Self { kind: Kind::Delivery { response: Box::pin(response) } }
     }
 
     pub(crate) fn passed(response: F) -> Self {
@@ -45,9 +44,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProjection::Delivery { outcome } => {
-                let outcome = ready!(outcome.as_mut().poll(context));
-                Poll::Ready(Ok(outcome.response().map(B::from)))
+            KindProjection::Delivery { response } => {
+                let response = ready!(response.as_mut().poll(context));
+                Poll::Ready(Ok(response.map(B::from)))
             }
             KindProjection::Passed { response } => response.poll(context),
         }

@@ -23,10 +23,11 @@ mod service;
 
 use std::net::IpAddr;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyDataStream;
-use idnow_webhooks_core::{Head, Outcome, PeerAddr, Receiver};
+use idnow_webhooks_core::{Head, PeerAddr, Receiver};
 
 #[cfg(feature = "axum")]
 pub use extract::{Verified, VerifiedRejection};
@@ -43,9 +44,14 @@ fn peer<B>(request: &Request<B>) -> Option<IpAddr> {
     extensions.get::<PeerAddr>().map(|peer| peer.0)
 }
 
-async fn receive<B: Body>(receiver: Receiver, request: Request<B>) -> Outcome {
+async fn receive<B: Body>(receiver: Receiver, request: Request<B>) -> Response<Bytes> {
     let peer = peer(&request);
     let (parts, body) = request.into_parts();
     let head = Head { method: &parts.method, headers: &parts.headers, peer };
-    receiver.receive(head, BodyDataStream::new(body)).await
+    let mut response = receiver.receive(head, BodyDataStream::new(body)).await.response();
+    if parts.method == Method::HEAD {
+        // Over HTTP/2 hyper would send it, which breaks the protocol.
+        response.body_mut().clear();
+    }
+    response
 }

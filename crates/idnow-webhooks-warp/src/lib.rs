@@ -64,5 +64,10 @@ where
     B: Buf,
 {
     let head = Head { method: &method, headers: &headers, peer };
-    receiver.receive(head, body).await.response()
+    let mut response = receiver.receive(head, body).await.response();
+    if method == Method::HEAD {
+        // Over HTTP/2 hyper would send it, which breaks the protocol.
+        response.body_mut().clear();
+    }
+    response
 }

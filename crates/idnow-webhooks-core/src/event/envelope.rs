@@ -8,9 +8,12 @@ use serde_json::value::RawValue;
 
 use super::flexible;
 use crate::json::{self, Json};
+use crate::one_line::one_line;
 
 /// The longest event id that is accepted, in bytes. The provider sends a UUID.
 const MAX_ID_BYTES: usize = 256;
+/// The longest reason that is kept, in characters: the JSON reader may quote what it could not read.
+const MAX_REASON: usize = 300;
 
 /// A verified event with its payload.
 ///
@@ -119,11 +122,11 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    pub(crate) fn new(event: &RawEvent, reason: &impl ToString) -> Self {
+    pub(crate) fn new(event: &RawEvent, reason: &impl fmt::Display) -> Self {
         Self {
             event_id: Some(event.id.clone()),
             event_name: Some(event.name.clone()),
-            reason: reason.to_string().into(),
+            reason: one_line(reason, MAX_REASON).into(),
             data: event.data.clone(),
         }
     }
@@ -169,12 +172,12 @@ impl RawEvent {
 
     pub(crate) fn from_data(data: Json) -> Result<Self, Unreadable> {
         if !json::is_object(data.get()) {
-            return Err(unreadable(data, "not an object"));
+            return Err(unreadable(data, &"not an object"));
         }
         let envelope = match serde_json::from_str::<Envelope<'_>>(data.get()) {
             Ok(envelope) if (1..=MAX_ID_BYTES).contains(&envelope.event_id.len()) => envelope,
-            Ok(_) => return Err(unreadable(data, "`eventId` must have 1 to 256 bytes")),
-            Err(error) => return Err(unreadable(data, error.to_string())),
+            Ok(_) => return Err(unreadable(data, &"`eventId` must have 1 to 256 bytes")),
+            Err(error) => return Err(unreadable(data, &error)),
         };
         let payload = RawPayload(data.piece(envelope.payload.get()));
         Ok(Self {
@@ -208,7 +211,7 @@ impl RawEvent {
 }
 
 /// Keeps what little can still be read, for the log and for deduplication.
-fn unreadable(data: Json, reason: impl Into<Arc<str>>) -> Unreadable {
+fn unreadable(data: Json, reason: &impl fmt::Display) -> Unreadable {
     #[derive(Deserialize)]
     struct Field {
         #[serde(rename = "eventId", default, deserialize_with = "flexible::optional_text")]
@@ -224,7 +227,7 @@ fn unreadable(data: Json, reason: impl Into<Arc<str>>) -> Unreadable {
     Unreadable {
         event_id: event_id.filter(|id| (1..=MAX_ID_BYTES).contains(&id.len())),
         event_name,
-        reason: reason.into(),
+        reason: one_line(reason, MAX_REASON).into(),
         data,
     }
 }

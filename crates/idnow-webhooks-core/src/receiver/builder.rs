@@ -96,7 +96,7 @@ impl ReceiverBuilder {
         self
     }
 
-    /// The longest body that is accepted (default: 64 KiB). The provider's have about 1.5 KiB.
+    /// The longest body, or token in a header, that is accepted (default: 64 KiB). The provider's have about 1.5 KiB.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self

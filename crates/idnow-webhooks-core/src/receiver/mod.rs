@@ -39,6 +39,10 @@ pub struct Head<'a> {
     pub peer: Option<IpAddr>,
 }
 
+/// A request extension for servers that an adapter cannot ask: the address at the other end of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub IpAddr);
+
 /// Receives deliveries: verifies them and hands their events on. Cheap to clone; clones share everything.
 ///
 /// An adapter mounts it in a web framework. To mount it somewhere else, call
@@ -219,6 +223,10 @@ impl Inner {
         if tokens.next().is_some() {
             return Err(Refusal::AmbiguousToken);
         }
+        // Servers let through headers that are much longer than any body that is accepted here.
+        if token.is_some_and(|token| token.len() > self.max_body_bytes) {
+            return Err(Refusal::TooLarge(self.max_body_bytes));
+        }
         // A missing media type says nothing wrong; the signature decides.
         if let Some(value) = head.headers.get(CONTENT_TYPE)
             && !is_expected_media_type(value, token.is_some())
@@ -229,12 +237,19 @@ impl Inner {
     }
 
     async fn verify(&self, token: &[u8], arrived: Instant) -> Result<VerifiedToken, Refusal> {
-        match self.verify_with(token, &self.keys.current()) {
-            Err(error @ VerifyError::UnknownKey { .. }) => match self.keys.refresh(arrived).await {
-                Ok(keys) => Ok(self.verify_with(token, &keys)?),
-                Err(keys) => Err(Refusal::KeysUnavailable { token: error, keys }),
+        let token_error = match self.verify_with(token, &self.keys.current()) {
+            Err(error @ VerifyError::UnknownKey { .. }) => error,
+            result => return Ok(result?),
+        };
+        match self.keys.refresh(arrived).await {
+            Ok(keys) => Ok(self.verify_with(token, &keys)?),
+            // A fetch for another delivery, too early to answer this one, may have brought the key all the same.
+            Err(keys) => match self.verify_with(token, &self.keys.current()) {
+                Err(VerifyError::UnknownKey { .. }) => {
+                    Err(Refusal::KeysUnavailable { token: token_error, keys })
+                }
+                result => Ok(result?),
             },
-            result => Ok(result?),
         }
     }
 

@@ -1,8 +1,9 @@
 use std::any::Any;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::event::Unreadable;
+use crate::one_line::OneLine;
 
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -59,10 +60,12 @@ impl HandlerError {
 /// The error and its causes, in one line.
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
+        // Messages of panics and databases have many lines.
+        let mut line = OneLine(f);
+        write!(line, "{}", self.source)?;
         let mut cause = self.source.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            write!(line, ": {error}")?;
             cause = error.source();
         }
         Ok(())

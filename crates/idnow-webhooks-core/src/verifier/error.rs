@@ -89,8 +89,8 @@ pub enum VerifyError {
         key_id: Option<Seen>,
         /// `alg`.
         algorithm: Algorithm,
-        /// The ids of the keys at hand.
-        known: Vec<String>,
+        /// The ids of the keys at hand, at most twenty.
+        known: Vec<Seen>,
     },
     /// The signature is not that of the key that the token names.
     #[error("signature: does not hold under the {algorithm} key with id {}", Maybe(key_id.as_ref()))]

@@ -22,6 +22,9 @@ pub use policy::{PolicyError, VerifierBuilder};
 use error::seconds_between;
 use policy::Policy;
 
+/// How many key ids an error names. The provider publishes a handful.
+const MAX_KNOWN: usize = 20;
+
 /// Checks tokens against a fixed policy: issuers, audiences, algorithms and times.
 ///
 /// ```
@@ -127,7 +130,7 @@ impl Verifier {
                 return Err(VerifyError::UnknownKey {
                     key_id: key_id.map(Seen::new),
                     algorithm,
-                    known: keys.key_ids().into_iter().map(str::to_owned).collect(),
+                    known: keys.key_ids().into_iter().take(MAX_KNOWN).map(Seen::new).collect(),
                 });
             }
         };
