@@ -14,6 +14,30 @@ use crate::future::ResponseFuture;
 ///
 /// The wrapped service's response body must be made from [`Bytes`], as those of axum and of
 /// `http_body_util::Full` are.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::Router;
+/// use axum::routing::get;
+/// use idnow_webhooks_testkit::{Provider, SampleEvent};
+/// use idnow_webhooks_tower::WebhookLayer;
+/// use tower::ServiceExt;
+///
+/// let provider = Provider::new();
+/// let receiver = provider.receiver().build()?;
+/// let app = Router::new()
+///     .route("/health", get(|| async { "ok" }))
+///     .layer(WebhookLayer::new(receiver, "/webhooks/idnow"));
+///
+/// let token = provider.token(&SampleEvent::completed());
+/// let delivery = http::Request::post("/webhooks/idnow").body(token)?;
+/// assert_eq!(app.clone().oneshot(delivery).await?.status(), 200);
+/// let other = http::Request::get("/health").body(String::new())?;
+/// assert_eq!(app.oneshot(other).await?.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WebhookLayer {
     receiver: Receiver,

@@ -1,0 +1,144 @@
+//! What is special about tower: requests pass a layer whole, and an extractor for axum.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use idnow_webhooks_core::{Admission, PeerAddr, Receiver};
+use idnow_webhooks_testkit::{Provider, SampleEvent};
+use idnow_webhooks_tower::{WebhookLayer, WebhookService};
+use tower::{Layer, ServiceExt, service_fn};
+
+#[derive(Debug, Clone, PartialEq)]
+struct Mark(u8);
+
+fn receiver() -> Receiver {
+    Provider::new().receiver().build().unwrap()
+}
+
+#[tokio::test]
+async fn the_layer_passes_other_requests_on_whole() {
+    let application = service_fn(|request: Request<Full<Bytes>>| async move {
+        assert_eq!(request.method(), "PUT");
+        assert_eq!(request.uri(), "/webhooks/idnow/more?x=1");
+        assert_eq!(request.version(), http::Version::HTTP_2);
+        assert_eq!(request.extensions().get(), Some(&Mark(7)));
+        assert_eq!(request.headers().get_all("x-mark").iter().count(), 2);
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let mut response = Response::new(Full::new(body));
+        response.extensions_mut().insert(Mark(8));
+        Ok::<_, Infallible>(response)
+    });
+    let request = Request::put("/webhooks/idnow/more?x=1")
+        .version(http::Version::HTTP_2)
+        .header("x-mark", "one")
+        .header("x-mark", "two")
+        .extension(Mark(7))
+        .body(Full::from("as it came"))
+        .unwrap();
+    let service = WebhookLayer::new(receiver(), "/webhooks/idnow").layer(application);
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.extensions().get(), Some(&Mark(8)));
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "as it came");
+}
+
+#[tokio::test]
+async fn the_peer_address_comes_from_the_extension_and_nowhere_else() {
+    let provider = Provider::new();
+    let admission = Admission::new().allow("192.0.2.0/24".parse().unwrap());
+    let receiver = provider.receiver().admission(admission).build().unwrap();
+    for (peer, status) in
+        [(Some("192.0.2.7"), 200), (Some("::ffff:192.0.2.7"), 200), (Some("198.51.100.1"), 403), (None, 403)]
+    {
+        let mut request = Request::post("/").body(provider.token(&SampleEvent::completed())).unwrap();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(PeerAddr(peer.parse::<IpAddr>().unwrap()));
+        }
+        let response = WebhookService::new(receiver.clone()).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{peer:?}");
+    }
+}
+
+/// Over HTTP/2 hyper would send a body even to HEAD.
+#[tokio::test]
+async fn head_gets_the_length_without_the_body() {
+    let request = Request::head("/").body(String::new()).unwrap();
+    let response = WebhookService::new(receiver()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 405);
+    assert_ne!(response.headers()["content-length"], "0");
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
+}
+
+#[cfg(feature = "axum")]
+mod extractor {
+    use std::net::SocketAddr;
+
+    use axum::Router;
+    use axum::extract::ConnectInfo;
+    use axum::routing::post;
+    use idnow_webhooks_core::VerifiedDelivery;
+    use idnow_webhooks_core::event::{Event, SessionCompleted};
+    use idnow_webhooks_tower::Verified;
+
+    use super::*;
+
+    async fn completed(Verified(event): Verified<Event<SessionCompleted>>) -> String {
+        event.payload.session_id.to_string()
+    }
+
+    async fn any(Verified(delivery): Verified<VerifiedDelivery>) -> String {
+        format!("{} by {}", delivery.event.name, delivery.token.issuer)
+    }
+
+    async fn answer(receiver: Receiver, path: &str, body: String) -> (u16, String) {
+        let app =
+            Router::new().route("/completed", post(completed)).route("/any", post(any)).with_state(receiver);
+        let request = Request::post(path).body(body).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn gives_verified_events_to_the_handler() {
+        let event = SampleEvent::completed();
+        let token = Provider::new().token(&event);
+        let expected = (200, event.session_id().to_owned());
+        assert_eq!(answer(receiver(), "/completed", token.clone()).await, expected);
+        let expected = (200, format!("session.completed by {}", Provider::ISSUER));
+        assert_eq!(answer(receiver(), "/any", token).await, expected);
+    }
+
+    #[tokio::test]
+    async fn answers_for_the_handler_when_the_delivery_is_refused() {
+        let provider = Provider::new();
+        let forged = provider.clone().with_audience("https://shop.example/").token(&SampleEvent::completed());
+        let (status, body) = answer(receiver(), "/completed", forged).await;
+        assert_eq!(status, 401);
+        assert!(body.contains(r#""code":"token_refused""#), "{body}");
+        assert_eq!(answer(receiver(), "/any", "no token".into()).await.0, 400);
+
+        let unreadable = SampleEvent::completed().remove("payload.sessionId");
+        let (status, body) = answer(receiver(), "/completed", provider.token(&unreadable)).await;
+        assert_eq!(status, 503);
+        assert!(body.contains(r#""code":"event_unreadable""#), "{body}");
+    }
+
+    #[tokio::test]
+    async fn takes_the_peer_address_from_connect_info() {
+        let provider = Provider::new();
+        let admission = Admission::new().allow("192.0.2.0/24".parse().unwrap());
+        let receiver = provider.receiver().admission(admission).build().unwrap();
+        for (peer, status) in [("192.0.2.7:80", 200), ("198.51.100.1:80", 403)] {
+            let peer: SocketAddr = peer.parse().unwrap();
+            let mut request = Request::post("/").body(provider.token(&SampleEvent::completed())).unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let response = WebhookService::new(receiver.clone()).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{peer}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a refusal leaves behind on the connection.
+
+use idnow_webhooks_conformance::raw;
+use idnow_webhooks_core::{Admission, RequiredHeader};
+
+use super::prelude::*;
+
+/// A refusal after the whole body was read costs nobody the connection.
+pub(crate) async fn goes_on_after_a_refused_token(on: Target) {
+    let stage = Stage::new(on);
+    let mut client = stage.connect().await;
+    for _ in 0..3 {
+        let forged = delivery(
+            stage.provider.clone().with_audience("https://shop.example").token(&SampleEvent::created()),
+        );
+        assert_eq!(client.send(forged).await, Answer::refused(401, "token_refused"));
+        assert_eq!(client.send(delivery("")).await, Answer::refused(400, "malformed_token"));
+        assert_eq!(client.send(stage.delivery(&SampleEvent::created())).await, Answer::accepted());
+    }
+    assert_eq!(stage.calls.count(), 3);
+}
+
+/// A refusal before the body leaves an unread rest. The server skips it, or closes: what it must not do is to
+/// take the rest for a request.
+pub(crate) async fn goes_on_or_closes_after_an_unread_body(on: Target) {
+    let required = RequiredHeader::new("X-Auth-Token", ["right"]).unwrap();
+    let admission = Admission::new().require(required);
+    let stage = Stage::with(on, |receiver, _| receiver.admission(admission).max_body_bytes(8000));
+    let genuine = |stage: &Stage| {
+        let mut request = stage.delivery(&SampleEvent::completed());
+        set(&mut request, "x-auth-token", "right");
+        request
+    };
+    let inner =
+        "POST /webhooks/idnow HTTP/1.1\r\nHost: x\r\nX-Auth-Token: right\r\nContent-Length: 3\r\n\r\na.b";
+    let mut get = delivery(inner);
+    *get.method_mut() = http::Method::PUT;
+    let mut zipped = delivery(inner);
+    set(&mut zipped, "x-auth-token", "right");
+    set(&mut zipped, "content-encoding", "gzip");
+    let mut large = delivery(inner.repeat(100));
+    set(&mut large, "x-auth-token", "right");
+    let cases = [
+        (get, 405, "method_not_allowed"),
+        (delivery(inner), 401, "unauthorized"),
+        (zipped, 415, "unsupported_media_type"),
+        (large, 413, "body_too_large"),
+    ];
+    for (request, status, code) in cases {
+        let mut client = stage.connect().await;
+        assert_eq!(client.send(request).await, Answer::refused(status, code));
+        match client.try_send(genuine(&stage)).await {
+            Ok(answer) => assert_eq!(answer, Answer::accepted(), "after {code}"),
+            Err(_) => assert_eq!(stage.send(genuine(&stage)).await, Answer::accepted(), "after {code}"),
+        }
+    }
+    assert_eq!(stage.calls.count(), 4);
+}
+
+pub(crate) async fn answers_pipelined_deliveries_in_order(on: Target) {
+    let stage = Stage::new(on);
+    let mut connection = stage.raw().await;
+    let (one, other) = (SampleEvent::created(), SampleEvent::completed());
+    let mut bytes = String::new();
+    for body in [stage.provider.token(&one), "not a token".to_owned(), stage.provider.token(&other)] {
+        bytes.push_str(&raw::head(&[&format!("Content-Length: {}", body.len())]));
+        bytes.push_str(&body);
+    }
+    assert!(connection.write(bytes).await);
+    assert_eq!(connection.answer().await, Some(Answer::accepted()));
+    assert_eq!(connection.answer().await, Some(Answer::refused(400, "malformed_token")));
+    assert_eq!(connection.answer().await, Some(Answer::accepted()));
+    assert_eq!(stage.calls.ids(), [one.event_id(), other.event_id()]);
+}

@@ -1,0 +1,156 @@
+//! What a server writes into its log while it receives: one line for each delivery, and no secret.
+//!
+//! The log belongs to the whole process, so this is a program of its own whose tests take turns.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use http::{HeaderName, HeaderValue};
+use idnow_webhooks_conformance::{Protocol, Stage, Subject, Target, delivery, run};
+use idnow_webhooks_core::{Admission, EventRouter, RequiredHeader};
+use idnow_webhooks_testkit::{SampleEvent, SigningKey};
+use tracing_subscriber::EnvFilter;
+
+const SECRET: &str = "right-s3cret-value";
+const WRONG: &str = "wrong-s3cret-value";
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static TURN: Mutex<()> = Mutex::new(());
+
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything that the project says, and what its servers say by default.
+fn take_turn() -> MutexGuard<'static, ()> {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("info,idnow_webhooks=trace,idnow_webhooks_core=trace"))
+            .with_ansi(false)
+            .with_writer(|| Log)
+            .init();
+    });
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    LOG.lock().unwrap().clear();
+    turn
+}
+
+fn lines() -> Vec<String> {
+    let log = std::mem::take(&mut *LOG.lock().unwrap());
+    String::from_utf8(log).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Sends one request that each check refuses, and asserts that one line says why.
+async fn one_line_says_why(on: Target) {
+    let stage = Stage::with(on, |receiver, _| {
+        let required = RequiredHeader::new("X-Auth-Token", [SECRET]).unwrap();
+        receiver
+            .admission(Admission::new().require(required))
+            .handlers(EventRouter::new())
+            .max_body_bytes(8000)
+    });
+    let (provider, event) = (&stage.provider, SampleEvent::completed());
+    let key_id = provider.key().key_id().unwrap().to_owned();
+    let stranger = SigningKey::shared_other();
+    let expired = provider.token_with(&event, |claims| {
+        claims.insert("iat".into(), 1_600_000_000.into());
+        claims.insert("exp".into(), 1_600_003_600.into());
+    });
+    let genuine = provider.token(&event);
+    let refusals: [(&str, String, &[&str]); 7] = [
+        (WRONG, genuine.clone(), &["unauthorized", "401", "`x-auth-token` has none of the accepted values"]),
+        (SECRET, "a".repeat(9000), &["body_too_large", "413", "8000 bytes"]),
+        (SECRET, "no token".into(), &["malformed_token", "400", "check=\"form\"", "three segments"]),
+        (SECRET, expired, &["token_refused", "401", "check=\"expiry\"", " s ago, leeway is 60 s"]),
+        (
+            SECRET,
+            provider.clone().with_audience("https://shop.example/").token(&event),
+            &[
+                "check=\"audience\"",
+                "expected one of [https://bank.example/webhooks/idnow]",
+                "seen [\"https://shop.example/\"]",
+            ],
+        ),
+        (
+            SECRET,
+            provider.clone().with_key(stranger.clone()).token(&event),
+            &["check=\"key\"", stranger.key_id().unwrap(), "known ids are", &key_id],
+        ),
+        (
+            SECRET,
+            provider.clone().with_key(stranger.clone().with_key_id(&key_id)).token(&event),
+            &["check=\"signature\"", "RS256", &key_id],
+        ),
+    ];
+    drop(lines());
+    for (secret, token, expected) in refusals {
+        stage.send(with_secret(&token, secret)).await;
+        let log = lines();
+        let telling: Vec<_> = log.iter().filter(|line| line.contains("delivery refused")).collect();
+        let [line] = telling[..] else { panic!("{expected:?}: {log:#?}") };
+        assert!(line.contains("WARN") && line.contains("source=127.0.0.1"), "{line}");
+        for part in expected {
+            assert!(line.contains(part), "{part:?} is not in {line}");
+        }
+        assert_no_secret(&log, &token);
+    }
+
+    stage.send(with_secret(&genuine, SECRET)).await;
+    let log = lines();
+    let telling: Vec<_> = log.iter().filter(|line| line.contains("delivery accepted")).collect();
+    let [line] = telling[..] else { panic!("{log:#?}") };
+    for part in
+        ["INFO", "outcome=\"handled\"", "status=200", event.event_id(), "session.completed", "attempt=\"1\""]
+    {
+        assert!(line.contains(part), "{part:?} is not in {line}");
+    }
+    assert_no_secret(&log, &genuine);
+}
+
+fn with_secret(token: &str, secret: &str) -> http::Request<idnow_webhooks_conformance::Body> {
+    let mut request = delivery(token.to_owned());
+    let name = HeaderName::from_static("x-auth-token");
+    request.headers_mut().insert(name, HeaderValue::from_str(secret).unwrap());
+    request
+}
+
+fn assert_no_secret(log: &[String], token: &str) {
+    for line in log {
+        let line = line.to_lowercase();
+        for secret in [SECRET, WRONG].into_iter().chain(token.split('.').filter(|part| part.len() > 3)) {
+            assert!(!line.contains(&secret.to_lowercase()), "{secret} is in {line}");
+        }
+    }
+}
+
+macro_rules! one_line_says_why_on {
+    ($($name:ident: $subject:ident,)+) => {
+        $(#[test]
+        fn $name() {
+            let _turn = take_turn();
+            for protocol in Protocol::ALL {
+                run(one_line_says_why(Target { subject: Subject::$subject, protocol }));
+            }
+        })+
+    };
+}
+
+one_line_says_why_on! {
+    axum_layer: AxumLayer,
+    axum_route: AxumRoute,
+    actix_app: ActixApp,
+    actix_scope: ActixScope,
+    warp: Warp,
+    hyper: Hyper,
+}

@@ -1,0 +1,149 @@
+//! The programs of the README and of `examples/`, built, started and sent webhooks as a user would.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod process;
+mod tls;
+
+use std::time::Duration;
+
+use idnow_webhooks_testkit::{KeyServer, Provider, SampleEvent};
+use process::{Program, Running, start};
+
+/// Each program of `examples/`, and the one of the README for the same framework.
+const DEPLOYABLE: [Program; 3] = [
+    Program::Package("example-axum"),
+    Program::Package("example-actix-web"),
+    Program::Package("example-warp"),
+];
+const README: [Program; 3] = [Program::Readme("axum"), Program::Readme("actix_web"), Program::Readme("warp")];
+
+struct World {
+    keys: KeyServer,
+    provider: Provider,
+}
+
+fn world() -> World {
+    let keys = KeyServer::start().unwrap();
+    let provider = Provider::new().with_issuer(keys.issuer());
+    keys.publish(&[provider.key()]);
+    World { keys, provider }
+}
+
+impl World {
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("IDNOW_ISSUER", self.keys.issuer().to_owned()),
+            ("IDNOW_AUDIENCE", self.provider.audience().to_owned()),
+            ("IDNOW_ALLOWED_IPS", "127.0.0.1".to_owned()),
+            ("NO_PROXY", "*".to_owned()),
+        ]
+    }
+}
+
+async fn post(url: &str, token: String) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.post(url).header("content-type", "application/jwt").body(token);
+    request.send().await.unwrap().status().as_u16()
+}
+
+/// The receiver may still be fetching its first keys, and says so.
+async fn post_when_ready(url: &str, token: &str) -> u16 {
+    for _ in 0..100 {
+        match post(url, token.to_owned()).await {
+            503 => tokio::time::sleep(Duration::from_millis(50)).await,
+            status => return status,
+        }
+    }
+    panic!("no keys after 5 s");
+}
+
+async fn receives(world: &World, running: &Running) {
+    let event = SampleEvent::completed();
+    assert_eq!(post_when_ready(&running.url, &world.provider.token(&event)).await, 200);
+    assert_eq!(post(&running.url, world.provider.token(&event.with_attempt(2))).await, 200);
+    let forged = world.provider.clone().with_key(idnow_webhooks_testkit::SigningKey::shared_other());
+    let status = post(&running.url, forged.token(&SampleEvent::completed())).await;
+    assert!(status == 401 || status == 503, "{status}");
+    let other_audience = world.provider.clone().with_audience("https://shop.example/");
+    assert_eq!(post(&running.url, other_audience.token(&SampleEvent::completed())).await, 401);
+}
+
+#[tokio::test]
+async fn every_program_receives_and_refuses() {
+    for program in DEPLOYABLE.into_iter().chain(README) {
+        let world = world();
+        let running = start(program, &world.variables());
+        receives(&world, &running).await;
+    }
+}
+
+#[tokio::test]
+async fn deployable_programs_log_a_line_a_delivery_and_stop_gracefully() {
+    for program in DEPLOYABLE {
+        let world = world();
+        let running = start(program, &world.variables());
+        let token = world.provider.token(&SampleEvent::completed());
+        assert_eq!(post_when_ready(&running.url, &token).await, 200);
+        assert_eq!(post(&running.url, "not a token".to_owned()).await, 400);
+        let (status, log) = running.terminate();
+        assert!(status.success(), "{program:?}: {status}\n{log}");
+        assert_eq!(log.lines().filter(|line| line.contains("delivery accepted")).count(), 1, "{log}");
+        let refused: Vec<_> = log.lines().filter(|line| line.contains("malformed_token")).collect();
+        assert_eq!(refused.len(), 1, "{log}");
+        assert!(!log.contains(&token), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_value_stops_the_start_with_a_message_that_names_it() {
+    for program in DEPLOYABLE {
+        let mut variables = world().variables();
+        variables.push(("IDNOW_LEEWAY_SECONDS", "soon".to_owned()));
+        let (status, log) = process::fails(program, &variables);
+        assert!(!status.success());
+        assert!(
+            log.contains(r#"IDNOW_LEEWAY_SECONDS is "soon": expected a whole number of seconds"#),
+            "{program:?}: {log}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_head_does_not_hold_a_connection_for_ever() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let running = DEPLOYABLE.map(|program| (program, start(program, &world().variables())));
+    let mut stalled = Vec::new();
+    for (program, running) in &running {
+        let mut connection = tokio::net::TcpStream::connect(running.address()).await.unwrap();
+        connection.write_all(b"POST /webhooks/idnow HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        stalled.push((program, connection));
+    }
+    for (program, mut connection) in stalled {
+        // Ended, with or without a word: 408 from actix-web, nothing from hyper.
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), connection.read_to_end(&mut answer));
+        ended.await.unwrap_or_else(|_| panic!("{program:?} keeps the connection")).ok();
+    }
+}
+
+#[test]
+fn the_readme_holds_its_programs_word_for_word() {
+    let root = process::root();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    for Program::Readme(name) | Program::Package(name) in README {
+        let path = root.join("crates/idnow-webhooks/examples").join(name).with_extension("rs");
+        let program = std::fs::read_to_string(path).unwrap();
+        let (_, program) = program.split_once("\n\n").unwrap();
+        assert!(readme.contains(&format!("```rust\n{program}```")), "{name} differs");
+    }
+}
+
+#[test]
+fn the_readme_lists_every_variable() {
+    let readme = std::fs::read_to_string(process::root().join("README.md")).unwrap();
+    for variable in idnow_webhooks::settings::VARIABLES {
+        let row = format!("| `{}` | {} | {} |", variable.name, variable.default, variable.meaning);
+        assert!(readme.contains(&row), "missing: {row}");
+    }
+}

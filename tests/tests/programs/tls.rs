@@ -1,0 +1,86 @@
+//! The axum example over HTTPS.
+
+use std::path::PathBuf;
+
+use idnow_webhooks_testkit::SampleEvent;
+use reqwest::tls::Version;
+
+use super::process::{Program, fails, start, target_directory};
+use super::world;
+
+const AXUM: Program = Program::Package("example-axum");
+
+/// A certificate of its own for 127.0.0.1, in PEM files.
+fn certificate() -> (PathBuf, PathBuf, String) {
+    let issued = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = target_directory().join(format!("tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, issued.cert.pem()).unwrap();
+    std::fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+    (certificate, key, issued.cert.pem())
+}
+
+#[tokio::test]
+async fn deliveries_arrive_over_tls_1_2_and_1_3_and_not_below() {
+    let (certificate, key, pem) = certificate();
+    let world = world();
+    let mut variables = world.variables();
+    variables.push(("WEBHOOK_TLS_CERT", certificate.to_str().unwrap().to_owned()));
+    variables.push(("WEBHOOK_TLS_KEY", key.to_str().unwrap().to_owned()));
+    let running = start(AXUM, &variables);
+    assert!(running.url.starts_with("https://"), "{}", running.url);
+    for version in [Version::TLS_1_2, Version::TLS_1_3] {
+        let root = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([root])
+            .tls_version_min(version)
+            .tls_version_max(version)
+            .build()
+            .unwrap();
+        let mut status = 503;
+        for _ in 0..100 {
+            let token = world.provider.token(&SampleEvent::completed());
+            status = client.post(&running.url).body(token).send().await.unwrap().status().as_u16();
+            if status != 503 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(status, 200, "{version:?}");
+    }
+    assert_refuses_tls_1_1(&running.address().to_string());
+    std::fs::remove_dir_all(certificate.parent().unwrap()).unwrap();
+}
+
+/// No client library at hand speaks TLS 1.1 any more, so this is its first message, written by hand.
+fn assert_refuses_tls_1_1(address: &str) {
+    use std::io::{Read, Write};
+
+    let mut hello = vec![3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0xc0, 0x13, 1, 0]);
+    let mut message = vec![1, 0, 0, u8::try_from(hello.len()).unwrap()];
+    message.extend(&hello);
+    let mut record = vec![22, 3, 1, 0, u8::try_from(message.len()).unwrap()];
+    record.extend(&message);
+
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    connection.write_all(&record).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    // An alert (21), level fatal (2).
+    assert_eq!((answer.first(), answer.get(5)), (Some(&21), Some(&2)), "{answer:?}");
+}
+
+#[test]
+fn half_a_certificate_stops_the_start() {
+    let mut variables = world().variables();
+    variables.push(("WEBHOOK_TLS_CERT", "/nowhere.pem".to_owned()));
+    let (status, log) = fails(AXUM, &variables);
+    assert!(!status.success() && log.contains("WEBHOOK_TLS_KEY"), "{log}");
+    variables.push(("WEBHOOK_TLS_KEY", "/nowhere.pem".to_owned()));
+    let (status, log) = fails(AXUM, &variables);
+    assert!(!status.success() && log.contains("/nowhere.pem"), "{log}");
+}
