@@ -33,10 +33,10 @@ use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpResponse};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use idnow_webhooks_core::{Head, Outcome, Receiver};
+use idnow_webhooks_core::{Head, Receiver};
 
 /// The middleware.
 #[derive(Debug, Clone)]
@@ -101,17 +101,16 @@ where
         }
         let receiver = self.webhook.receiver.clone();
         Box::pin(async move {
-            let outcome = receive(&receiver, &mut request).await?;
-            let response = convert::response(outcome.response())?;
+            let response = respond(&receiver, &mut request).await?;
             Ok(request.into_response(response).map_into_right_body())
         })
     }
 }
 
-async fn receive(receiver: &Receiver, request: &mut ServiceRequest) -> Result<Outcome, Error> {
+async fn respond(receiver: &Receiver, request: &mut ServiceRequest) -> Result<HttpResponse<Bytes>, Error> {
     let method = convert::method(request.method())?;
     let headers = convert::headers(request.headers())?;
     let peer = request.peer_addr().map(|address| address.ip());
     let head = Head { method: &method, headers: &headers, peer };
-    Ok(receiver.receive(head, request.take_payload()).await)
+    convert::response(receiver.respond(head, request.take_payload()).await)
 }

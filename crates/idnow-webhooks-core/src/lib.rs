@@ -22,6 +22,8 @@ mod json;
 pub mod keys;
 mod one_line;
 mod outcome;
+#[cfg(test)]
+mod properties;
 mod receiver;
 mod router;
 mod secret;

@@ -3,13 +3,10 @@
 //! Nothing here is believed: the types borrow from, or own, bytes whose signature has not been checked.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use crate::{base64url, json};
+use crate::base64url;
+use crate::event::Envelope;
+use crate::json::{self, Reader};
 
 /// The longest header segment that is read, in bytes. The provider's has about 100.
 const MAX_HEADER_BYTES: usize = 4096;
@@ -48,21 +45,10 @@ pub enum TokenError {
 
 /// The members of a JOSE header that play a part. Keys that a token brings along (`jwk`, `jku`, `x5c`,
 /// `x5u`) do not: they are never looked at.
-#[derive(Deserialize)]
+#[derive(Default)]
 pub(crate) struct Header<'a> {
-    #[serde(borrow)]
     pub(crate) alg: Cow<'a, str>,
-    #[serde(borrow, default)]
     pub(crate) kid: Option<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-    #[serde(default, deserialize_with = "present")]
-    b64: bool,
-}
-
-/// Whether a member is there at all, even as `null`.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// The three segments, the first two still encoded.
@@ -75,7 +61,7 @@ pub(crate) struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     pub(crate) fn split(token: &'a [u8]) -> Result<Self, TokenError> {
-        let mut dots = token.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+        let mut dots = memchr::memchr_iter(b'.', token);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(TokenError::Segments);
         };
@@ -108,122 +94,103 @@ impl<'a> Segments<'a> {
 
 fn document(segment: &[u8], name: &'static str) -> Result<String, TokenError> {
     let bytes = base64url::decode(segment).map_err(|_| TokenError::Base64(name))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| TokenError::Json { segment: name, reason: "not UTF-8".to_owned() })?;
-    json::check(&text).map_err(|error| unreadable(name, &error))?;
-    if !json::is_object(&text) {
-        return Err(TokenError::Json { segment: name, reason: "not an object".to_owned() });
-    }
-    Ok(text)
-}
-
-/// Says where a document went wrong. Only our own wording is kept: `serde_json` quotes the input.
-fn unreadable(segment: &'static str, error: &serde_json::Error) -> TokenError {
-    let what = match error.classify() {
-        serde_json::error::Category::Eof | serde_json::error::Category::Syntax => "not valid JSON",
-        _ => "a member is missing, repeated or of the wrong type",
-    };
-    TokenError::Json { segment, reason: format!("{what}, at column {}", error.column()) }
+    String::from_utf8(bytes).map_err(|_| TokenError::Json { segment: name, reason: "not UTF-8".to_owned() })
 }
 
 impl<'a> Header<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self, TokenError> {
-        let header: Self = serde_json::from_str(text).map_err(|error| unreadable("header", &error))?;
-        if header.crit {
-            return Err(TokenError::Extension("crit"));
+        let (mut alg, mut kid, mut extension) = (None, None, None);
+        json::read(text, |name, value| {
+            match name {
+                "alg" => alg = Some(value.text()?),
+                "kid" => kid = value.optional(Reader::text)?,
+                // Even as `null` it demands something.
+                "crit" => extension = Some("crit"),
+                "b64" => extension = Some("b64"),
+                _ => {}
+            }
+            Ok(matches!(name, "alg" | "kid"))
+        })
+        .map_err(|error| unreadable("header", error))?;
+        if let Some(name) = extension {
+            return Err(TokenError::Extension(name));
         }
-        if header.b64 {
-            return Err(TokenError::Extension("b64"));
-        }
-        if header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES) {
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES) {
             return Err(TokenError::TooLong("kid"));
         }
-        Ok(header)
+        let alg =
+            alg.ok_or_else(|| TokenError::Json { segment: "header", reason: "`alg` is missing".to_owned() })?;
+        Ok(Self { alg, kid })
     }
 }
 
+fn unreadable(segment: &'static str, error: json::Error) -> TokenError {
+    TokenError::Json { segment, reason: error.to_string() }
+}
+
 /// The registered claims that play a part (RFC 7519), and the provider's `data`.
-#[derive(Deserialize)]
+#[derive(Default)]
 pub(crate) struct RawClaims<'a> {
-    #[serde(borrow, default)]
     pub(crate) iss: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(crate) aud: Option<Audience<'a>>,
-    #[serde(default)]
-    pub(crate) iat: Option<NumericDate>,
-    #[serde(default)]
-    pub(crate) exp: Option<NumericDate>,
-    #[serde(default)]
-    pub(crate) nbf: Option<NumericDate>,
-    #[serde(borrow, default)]
+    pub(crate) aud: Option<Vec<Cow<'a, str>>>,
+    pub(crate) iat: Option<i64>,
+    pub(crate) exp: Option<i64>,
+    pub(crate) nbf: Option<i64>,
     pub(crate) sub: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(crate) data: Option<&'a RawValue>,
+    pub(crate) data: Option<Data<'a>>,
+}
+
+/// `data`, whose form is the provider's to change: that a token cannot be read as an event makes it no forgery.
+pub(crate) struct Data<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) envelope: Result<Envelope<'a>, json::Error>,
 }
 
 impl<'a> RawClaims<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self, TokenError> {
-        serde_json::from_str(text).map_err(|error| unreadable("claims", &error))
+        let mut claims = Self::default();
+        json::read(text, |name, value| {
+            match name {
+                "iss" => claims.iss = value.optional(Reader::text)?,
+                "aud" => claims.aud = value.optional(audience)?,
+                "iat" => claims.iat = value.optional(numeric_date)?,
+                "exp" => claims.exp = value.optional(numeric_date)?,
+                "nbf" => claims.nbf = value.optional(numeric_date)?,
+                "sub" => claims.sub = value.optional(Reader::text)?,
+                "data" => {
+                    let (envelope, text) = value.attempt(Envelope::read)?;
+                    claims.data = Some(Data { text, envelope });
+                }
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })
+        .map_err(|error| unreadable("claims", error))?;
+        Ok(claims)
     }
 }
 
-/// `aud`: one text, or an array of texts.
-pub(crate) struct Audience<'a>(pub(crate) Vec<Cow<'a, str>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-
-        impl<'de> Visitor<'de> for Names {
-            type Value = Audience<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text or an array of texts")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-                Ok(Audience(vec![Cow::Borrowed(name)]))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Audience(vec![Cow::Owned(name.to_owned())]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
-                #[derive(Deserialize)]
-                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-                let mut names = Vec::new();
-                while let Some(Name(name)) = array.next_element()? {
-                    names.push(name);
-                }
-                Ok(Audience(names))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-                Err(A::Error::custom("expected text or an array of texts"))
-            }
-        }
-
-        deserializer.deserialize_any(Names)
+/// One text, or an array of texts.
+fn audience<'a>(value: &mut Reader<'a>) -> Result<Vec<Cow<'a, str>>, json::Error> {
+    let mut names = Vec::with_capacity(1);
+    if value.peek() == Some(b'[') {
+        value.items(|item| {
+            names.push(item.text()?);
+            Ok(())
+        })?;
+    } else {
+        names.push(value.text()?);
     }
+    Ok(names)
 }
 
 /// `NumericDate` of RFC 7519: seconds since 1970, perhaps with a fraction, here within the years 1970 to 9999.
-#[derive(Clone, Copy)]
-pub(crate) struct NumericDate(pub(crate) i64);
-
-impl<'de> Deserialize<'de> for NumericDate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(deserializer)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float outside of i64 saturates, then is refused"
-        )]
-        let seconds = number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds.floor() as i64));
-        seconds
-            .filter(|seconds| (0..=MAX_TIME).contains(seconds))
-            .map(Self)
-            .ok_or_else(|| D::Error::custom("expected seconds between the years 1970 and 9999"))
-    }
+fn numeric_date(value: &mut Reader<'_>) -> Result<i64, json::Error> {
+    let number = value.number()?;
+    #[expect(clippy::cast_possible_truncation, reason = "a float outside of i64 saturates, then is refused")]
+    let seconds = number.parse().or_else(|_| number.parse().map(|seconds: f64| seconds.floor() as i64));
+    seconds
+        .ok()
+        .filter(|seconds| (0..=MAX_TIME).contains(seconds))
+        .ok_or_else(|| value.error("expected seconds between the years 1970 and 9999"))
 }

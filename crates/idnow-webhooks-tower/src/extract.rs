@@ -1,6 +1,6 @@
-use axum_core::body::Body;
-use axum_core::extract::{FromRef, FromRequest, Request};
-use axum_core::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::response::{IntoResponse, Response};
 use http_body_util::BodyDataStream;
 use idnow_webhooks_core::event::{Event, EventPayload};
 use idnow_webhooks_core::{Head, Outcome, Receiver, Refusal, VerifiedDelivery};

@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Map};
 use http::{Request, Response};
 use http_body::Body;
 use idnow_webhooks_core::Receiver;
 use tower_layer::Layer;
 use tower_service::Service;
-
-use crate::future::ResponseFuture;
 
 /// Answers the requests for one path as deliveries, and passes all others through untouched.
 ///
@@ -66,6 +66,8 @@ pub struct Webhook<S> {
     layer: WebhookLayer,
 }
 
+type Delivery<R, E> = Map<BoxFuture<'static, Response<Bytes>>, fn(Response<Bytes>) -> Result<Response<R>, E>>;
+
 impl<S, B, R> Service<Request<B>> for Webhook<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
@@ -76,7 +78,7 @@ where
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = Either<Delivery<R, S::Error>, S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -84,9 +86,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.uri().path() == &*self.layer.path {
-            ResponseFuture::delivery(crate::receive(self.layer.receiver.clone(), request))
+            let delivery = crate::respond(self.layer.receiver.clone(), request).boxed();
+            Either::Left(delivery.map(|response| Ok(response.map(R::from))))
         } else {
-            ResponseFuture::passed(self.inner.call(request))
+            Either::Right(self.inner.call(request))
         }
     }
 }

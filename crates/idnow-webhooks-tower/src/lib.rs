@@ -17,41 +17,36 @@
 
 #[cfg(feature = "axum")]
 mod extract;
-mod future;
 mod layer;
 mod service;
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyDataStream;
 use idnow_webhooks_core::{Head, PeerAddr, Receiver};
 
 #[cfg(feature = "axum")]
 pub use extract::{Verified, VerifiedRejection};
-pub use future::ResponseFuture;
 pub use layer::{Webhook, WebhookLayer};
 pub use service::WebhookService;
 
 fn peer<B>(request: &Request<B>) -> Option<IpAddr> {
     let extensions = request.extensions();
+    let told = extensions.get::<PeerAddr>().map(|peer| peer.0);
     #[cfg(feature = "axum")]
-    if let Some(info) = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>() {
-        return Some(info.0.ip());
-    }
-    extensions.get::<PeerAddr>().map(|peer| peer.0)
+    let told = told.or_else(|| {
+        let connection = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()?;
+        Some(connection.0.ip())
+    });
+    told
 }
 
-async fn receive<B: Body>(receiver: Receiver, request: Request<B>) -> Response<Bytes> {
+async fn respond<B: Body>(receiver: Receiver, request: Request<B>) -> Response<Bytes> {
     let peer = peer(&request);
     let (parts, body) = request.into_parts();
     let head = Head { method: &parts.method, headers: &parts.headers, peer };
-    let mut response = receiver.receive(head, BodyDataStream::new(body)).await.response();
-    if parts.method == Method::HEAD {
-        // Over HTTP/2 hyper would send it, which breaks the protocol.
-        response.body_mut().clear();
-    }
-    response
+    receiver.respond(head, BodyDataStream::new(body)).await
 }

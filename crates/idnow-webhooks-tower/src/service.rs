@@ -2,13 +2,13 @@ use std::convert::Infallible;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use idnow_webhooks_core::Receiver;
 use tower_service::Service;
-
-use crate::future::ResponseFuture;
 
 /// Answers every request as a delivery.
 ///
@@ -47,13 +47,13 @@ where
 {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = ResponseFuture<std::future::Pending<Result<Self::Response, Infallible>>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ResponseFuture::delivery(crate::receive(self.receiver.clone(), request))
+        crate::respond(self.receiver.clone(), request).map(|response| Ok(response.map(Full::new))).boxed()
     }
 }

@@ -41,7 +41,7 @@ pub fn webhook(receiver: Receiver) -> impl Filter<Extract = (Response<Bytes>,), 
         .and(warp::header::headers_cloned())
         .and(peer())
         .and(warp::body::stream())
-        .then(move |method, headers, peer, body| receive(receiver.clone(), method, headers, peer, body))
+        .then(move |method, headers, peer, body| respond(receiver.clone(), method, headers, peer, body))
 }
 
 fn peer() -> impl Filter<Extract = (Option<IpAddr>,), Error = Infallible> + Copy {
@@ -52,7 +52,7 @@ fn peer() -> impl Filter<Extract = (Option<IpAddr>,), Error = Infallible> + Copy
     )
 }
 
-async fn receive<S, B>(
+async fn respond<S, B>(
     receiver: Receiver,
     method: Method,
     headers: HeaderMap,
@@ -64,10 +64,5 @@ where
     B: Buf,
 {
     let head = Head { method: &method, headers: &headers, peer };
-    let mut response = receiver.receive(head, body).await.response();
-    if method == Method::HEAD {
-        // Over HTTP/2 hyper would send it, which breaks the protocol.
-        response.body_mut().clear();
-    }
-    response
+    receiver.respond(head, body).await
 }

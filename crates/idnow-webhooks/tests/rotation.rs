@@ -57,11 +57,11 @@ impl World {
 async fn a_storm_of_made_up_key_ids_costs_few_fetches_and_no_genuine_event() {
     let world = world().await;
     let before = world.server.requests(Endpoint::Keys);
-    let forger = SigningKey::shared_other();
+    let attacker = SigningKey::shared_other();
     let attack = async {
         let mut seen = BTreeMap::<u16, usize>::new();
         for number in 0..500 {
-            let forged = world.signed_by(forger.clone().with_key_id(format!("made-up-{number}")));
+            let forged = world.signed_by(attacker.clone().with_key_id(format!("made-up-{number}")));
             *seen.entry(world.deliver(&forged).await.status().as_u16()).or_default() += 1;
         }
         seen

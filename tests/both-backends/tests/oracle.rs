@@ -6,7 +6,6 @@ use idnow_webhooks_both_backends::{claims, header, kit_key, their_key, theirs, v
 use idnow_webhooks_core::keys::Algorithm;
 use jsonwebtoken::crypto::{CryptoProvider, aws_lc, rust_crypto};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use signature::{Signer as _, Verifier as _};
 
 fn backends() -> [(&'static str, &'static CryptoProvider); 2] {
     [("aws-lc-rs", &aws_lc::DEFAULT_PROVIDER), ("RustCrypto", &rust_crypto::DEFAULT_PROVIDER)]

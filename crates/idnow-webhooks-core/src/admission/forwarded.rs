@@ -68,23 +68,26 @@ fn walk<'a>(
     Ok(last)
 }
 
-/// Splits at a separator that stands outside of quoted strings; `None` if a quote is left open. Proxies
-/// quote what strangers sent (`host="..."`), so a separator inside of quotes must never count.
+/// Splits at a separator that stands outside of quoted strings; `None` if a quote is left open, or if there is
+/// a backslash outside of quotes. Proxies quote what strangers sent (`host="..."`), so a separator inside of
+/// quotes must never count. And a quote that a stranger left open swaps inside and outside for all that the
+/// proxy adds: its own quotes then end with one left open, unless it had to escape one, with a backslash.
 fn split(text: &str, separator: char) -> Option<Vec<&str>> {
-    let (mut quoted, mut escaped) = (false, false);
+    let (mut quoted, mut escaped, mut stray) = (false, false, false);
     let parts = text
         .split(|character: char| {
             let here = character == separator && !quoted;
             match character {
                 _ if escaped => escaped = false,
                 '\\' if quoted => escaped = true,
+                '\\' => stray = true,
                 '"' => quoted = !quoted,
                 _ => {}
             }
             here
         })
         .collect();
-    (!quoted).then_some(parts)
+    (!quoted && !stray).then_some(parts)
 }
 
 /// The value of `for` in one element of `Forwarded`, without its quotes.

@@ -127,7 +127,11 @@ impl Admission {
         if contains(&self.allowed, source) { Ok(()) } else { Err(AdmissionError::NotAllowed(source)) }
     }
 
-    fn source(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Option<IpAddr>, AdmissionError> {
+    pub(crate) fn source(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, AdmissionError> {
         let Some(peer) = peer.map(|address| address.to_canonical()) else {
             return Ok(None);
         };

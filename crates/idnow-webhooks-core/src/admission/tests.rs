@@ -140,6 +140,21 @@ fn what_a_proxy_quotes_from_a_stranger_is_no_element() {
     assert!(admits(&admission, &[("forwarded", r#"for=192.0.2.1;host="a, b""#)], "10.0.0.1"));
 }
 
+/// A stranger opens a quote that the proxy's own quotes would close, and sends a `Host` with a quote in it.
+#[test]
+fn a_quote_left_open_by_a_stranger_hides_no_element() {
+    let admission = behind_proxy();
+    for value in [
+        r#"for=192.0.2.1;host=", for=198.51.100.1;host="a\"b""#,
+        r#"for=192.0.2.1;host=", for=198.51.100.1;host=";x=\"y""#,
+        r#"for=192.0.2.1;host=", for="198.51.100.1:80""#,
+        r#"for=192.0.2.1;host="\, for="198.51.100.1:80";host="a\"b""#,
+        r"for=192.0.2.1\",
+    ] {
+        assert!(!admits(&admission, &[("forwarded", value)], "10.0.0.1"), "{value}");
+    }
+}
+
 #[test]
 fn two_headers_must_agree() {
     let admission = behind_proxy();

@@ -1,13 +1,13 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use super::flexible;
-use crate::json::{self, Json};
+use crate::json::{self, Json, Reader};
 use crate::one_line::one_line;
 
 /// The longest event id that is accepted, in bytes. The provider sends a UUID.
@@ -142,23 +142,52 @@ impl Unreadable {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(deserialize_with = "flexible::text")]
-    event_id: String,
-    event_name: String,
-    #[serde(deserialize_with = "flexible::text")]
-    event_version: String,
-    #[serde(deserialize_with = "flexible::number")]
-    event_sequence: u64,
-    #[serde(deserialize_with = "flexible::text")]
-    event_deliver_id: String,
-    #[serde(deserialize_with = "flexible::time")]
+/// The members of `data`, as they stand in its text.
+pub(crate) struct Envelope<'a> {
+    id: Cow<'a, str>,
+    name: Cow<'a, str>,
+    version: Cow<'a, str>,
+    sequence: u64,
+    deliver_id: Cow<'a, str>,
     created_at: DateTime<Utc>,
-    environment: String,
-    #[serde(borrow)]
-    payload: &'a RawValue,
+    environment: Cow<'a, str>,
+    payload: &'a str,
+}
+
+impl<'a> Envelope<'a> {
+    pub(crate) fn read(data: &mut Reader<'a>) -> Result<Self, json::Error> {
+        let (mut id, mut name, mut version, mut sequence) = (None, None, None, None);
+        let (mut deliver_id, mut created_at, mut environment, mut payload) = (None, None, None, None);
+        data.members(|member, value| {
+            match member {
+                "eventId" => id = Some(flexible::text_or_number(value)?),
+                "eventName" => name = Some(value.text()?),
+                "eventVersion" => version = Some(flexible::text_or_number(value)?),
+                "eventSequence" => sequence = Some(flexible::whole_number(value)?),
+                "eventDeliverId" => deliver_id = Some(flexible::text_or_number(value)?),
+                "createdAt" => created_at = Some(flexible::time(value)?),
+                "environment" => environment = Some(value.text()?),
+                "payload" => payload = Some(value.attempt(Reader::value)?.1),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let missing = |what| data.error(what);
+        let id = id.ok_or(missing("`eventId` is missing"))?;
+        if !(1..=MAX_ID_BYTES).contains(&id.len()) {
+            return Err(data.error("`eventId` must have 1 to 256 bytes"));
+        }
+        Ok(Self {
+            id,
+            name: name.ok_or(missing("`eventName` is missing"))?,
+            version: version.ok_or(missing("`eventVersion` is missing"))?,
+            sequence: sequence.ok_or(missing("`eventSequence` is missing"))?,
+            deliver_id: deliver_id.ok_or(missing("`eventDeliverId` is missing"))?,
+            created_at: created_at.ok_or(missing("`createdAt` is missing"))?,
+            environment: environment.ok_or(missing("`environment` is missing"))?,
+            payload: payload.ok_or(missing("`payload` is missing"))?,
+        })
+    }
 }
 
 impl RawEvent {
@@ -167,28 +196,31 @@ impl RawEvent {
     /// The text is believed as it stands: this is for tools, tests and stores. Deliveries go through the
     /// [`Receiver`](crate::Receiver), which reads only what was signed.
     pub fn from_json(data: &str) -> Result<Self, Unreadable> {
-        Self::from_data(Json::copy(data))
+        let data = Json::new(data);
+        let mut reader = Reader::new(data.get());
+        let envelope = Envelope::read(&mut reader).and_then(|envelope| reader.end().map(|()| envelope));
+        Self::from_envelope(data.clone(), envelope)
     }
 
-    pub(crate) fn from_data(data: Json) -> Result<Self, Unreadable> {
-        if !json::is_object(data.get()) {
-            return Err(unreadable(data, &"not an object"));
-        }
-        let envelope = match serde_json::from_str::<Envelope<'_>>(data.get()) {
-            Ok(envelope) if (1..=MAX_ID_BYTES).contains(&envelope.event_id.len()) => envelope,
-            Ok(_) => return Err(unreadable(data, &"`eventId` must have 1 to 256 bytes")),
+    /// Makes the event from what was read from `data`.
+    pub(crate) fn from_envelope(
+        data: Json,
+        envelope: Result<Envelope<'_>, json::Error>,
+    ) -> Result<Self, Unreadable> {
+        let envelope = match envelope {
+            Ok(envelope) => envelope,
+            Err(_) if !json::is_object(data.get()) => return Err(unreadable(data, &"not an object")),
             Err(error) => return Err(unreadable(data, &error)),
         };
-        let payload = RawPayload(data.piece(envelope.payload.get()));
         Ok(Self {
-            id: envelope.event_id,
-            name: envelope.event_name,
-            version: envelope.event_version,
-            sequence: envelope.event_sequence,
-            deliver_id: envelope.event_deliver_id,
+            id: envelope.id.into_owned(),
+            name: envelope.name.into_owned(),
+            version: envelope.version.into_owned(),
+            sequence: envelope.sequence,
+            deliver_id: envelope.deliver_id.into_owned(),
             created_at: envelope.created_at,
-            environment: envelope.environment,
-            payload,
+            environment: envelope.environment.into_owned(),
+            payload: RawPayload(data.piece(envelope.payload)),
             data,
         })
     }
@@ -222,8 +254,10 @@ fn unreadable(data: Json, reason: &impl fmt::Display) -> Unreadable {
         #[serde(rename = "eventName", default, deserialize_with = "flexible::optional_text")]
         name: Option<String>,
     }
-    let event_id = serde_json::from_str(data.get()).ok().and_then(|Field { id }| id);
-    let event_name = serde_json::from_str(data.get()).ok().and_then(|Name { name }| name);
+    // Serde would also read a member from an array.
+    let object = if json::is_object(data.get()) { data.get() } else { "" };
+    let event_id = serde_json::from_str(object).ok().and_then(|Field { id }| id);
+    let event_name = serde_json::from_str(object).ok().and_then(|Name { name }| name);
     Unreadable {
         event_id: event_id.filter(|id| (1..=MAX_ID_BYTES).contains(&id.len())),
         event_name,

@@ -8,6 +8,7 @@ mod envelope;
 mod flexible;
 mod session;
 
+pub(crate) use envelope::Envelope;
 pub use envelope::{Event, EventPayload, RawEvent, RawPayload, Unreadable};
 pub use session::{
     Session, SessionAborted, SessionCompleted, SessionCreated, SessionError, SessionExpired, SessionStatus,

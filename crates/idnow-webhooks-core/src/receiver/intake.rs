@@ -1,5 +1,5 @@
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -46,53 +46,74 @@ impl Intake {
     }
 }
 
+/// What is left to do for a verified event.
+pub(super) enum Step {
+    Insert(Arc<dyn EventStore>, NewEvent, OwnedSemaphorePermit),
+    Run(Run),
+}
+
+impl Step {
+    pub(super) async fn finish(self) -> Result<Outcome, Refusal> {
+        match self {
+            Self::Insert(store, event, _place) => insert(&*store, event).await,
+            Self::Run(run) => to_the_end(run).await,
+        }
+    }
+}
+
 impl Inner {
     /// `place` is given back when the handler has ended, which may be after the answer.
-    pub(super) async fn take_in(&self, token: &VerifiedToken, place: OwnedSemaphorePermit) -> Outcome {
+    ///
+    /// No `async fn`: its future would hold the token and the event, and so would every future around it.
+    pub(super) fn take_in(&self, token: VerifiedToken, place: OwnedSemaphorePermit) -> Result<Step, Refusal> {
         let now = self.clock.now();
-        let result = match token.event() {
-            Ok(event) => self.take_in_event(event, now, place).await,
-            Err(unreadable) => self.take_in_unreadable(unreadable, now).await,
-        };
-        result.unwrap_or_else(Outcome::Refused)
+        match token.into_event() {
+            Ok(event) => self.take_in_event(event, now, place),
+            Err(unreadable) => self.take_in_unreadable(unreadable, now, place),
+        }
     }
 
-    async fn take_in_event(
+    fn take_in_event(
         &self,
         event: RawEvent,
         now: DateTime<Utc>,
         place: OwnedSemaphorePermit,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Step, Refusal> {
         let span = tracing::Span::current();
         span.record("event_id", event.id.as_str());
         span.record("event_name", event.name.as_str());
         span.record("attempt", event.deliver_id.as_str());
         self.check_environment(&event)?;
-        match &self.intake {
-            Intake::Queued(store) => insert(&**store, NewEvent::new(&event, now)).await,
+        Ok(match &self.intake {
+            Intake::Queued(store) => Step::Insert(Arc::clone(store), NewEvent::new(&event, now), place),
             Intake::Inline(inline) => {
                 if !inline.router.knows(&event.name) {
                     telemetry::unknown_event(&event.name);
                 }
-                let run = Arc::clone(inline).run(event, Arc::clone(&self.clock), place);
-                to_the_end(Box::pin(run)).await
+                Step::Run(Arc::clone(inline).run(event, now, Arc::clone(&self.clock), place))
             }
-        }
+        })
     }
 
-    async fn take_in_unreadable(&self, event: Unreadable, now: DateTime<Utc>) -> Result<Outcome, Refusal> {
+    fn take_in_unreadable(
+        &self,
+        event: Unreadable,
+        now: DateTime<Utc>,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Step, Refusal> {
         match &self.intake {
             Intake::Queued(store) => match NewEvent::unreadable(&event, now) {
-                Some(dead) => insert(&**store, dead).await,
+                Some(dead) => Ok(Step::Insert(Arc::clone(store), dead, place)),
                 None => Err(Refusal::Unreadable(event)),
             },
             Intake::Inline(inline) if inline.router.handles_unreadable() => {
                 let inline = Arc::clone(inline);
-                let run = async move {
-                    let result = inline.limited(inline.router.dispatch_unreadable(event)).await;
+                Ok(Step::Run(Box::pin(async move {
+                    let handlers = pin!(inline.router.dispatch_unreadable(event));
+                    let result = inline.limited(handlers).await;
+                    drop(place);
                     result.map(|()| Outcome::Handled).map_err(refusal)
-                };
-                to_the_end(Box::pin(run)).await
+                })))
             }
             Intake::Inline(_) => Err(Refusal::Unreadable(event)),
         }
@@ -108,25 +129,30 @@ async fn insert(store: &dyn EventStore, event: NewEvent) -> Result<Outcome, Refu
 
 impl Inline {
     /// Takes a lease on the event, runs the handlers, and notes how that ended.
-    async fn run(
+    fn run(
         self: Arc<Self>,
         event: RawEvent,
+        now: DateTime<Utc>,
         clock: Arc<dyn Clock>,
-        _place: OwnedSemaphorePermit,
-    ) -> Result<Outcome, Refusal> {
-        let now = clock.now();
-        let lease = self.limit.saturating_add(LEASE_MARGIN);
-        let lease = match self.store.begin(NewEvent::new(&event, now), now, lease).await? {
-            Beginning::Run(lease) => lease,
-            Beginning::Ended => return Ok(Outcome::Duplicate),
-            Beginning::Running => return Err(Refusal::InProgress),
-        };
-        let result = self.limited(self.router.dispatch(event)).await;
-        self.settle(&lease, &result, clock.now()).await?;
-        result.map(|()| Outcome::Handled).map_err(refusal)
+        place: OwnedSemaphorePermit,
+    ) -> Run {
+        Box::pin(async move {
+            let _place = place;
+            let lease = self.limit.saturating_add(LEASE_MARGIN);
+            let lease = match self.store.begin(NewEvent::new(&event, now), now, lease).await? {
+                Beginning::Run(lease) => lease,
+                Beginning::Ended => return Ok(Outcome::Duplicate),
+                Beginning::Running => return Err(Refusal::InProgress),
+            };
+            let handlers = pin!(self.router.dispatch(event));
+            let result = self.limited(handlers).await;
+            self.settle(&lease, &result, clock.now()).await?;
+            result.map(|()| Outcome::Handled).map_err(refusal)
+        })
     }
 
-    async fn limited(&self, handlers: impl Future<Output = HandlerResult>) -> HandlerResult {
+    /// Pinned, so that the futures on the way hold a pointer and not the whole.
+    async fn limited(&self, handlers: Pin<&mut impl Future<Output = HandlerResult>>) -> HandlerResult {
         let started = Instant::now();
         let result = match tokio::time::timeout(self.limit, handlers).await {
             Ok(result) => result,

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -134,6 +134,21 @@ impl Receiver {
         .await
     }
 
+    /// [`receive`](Self::receive), and the answer to it: what an adapter calls.
+    pub async fn respond<B, D, E>(&self, head: Head<'_>, body: B) -> Response<Bytes>
+    where
+        B: Stream<Item = Result<D, E>>,
+        D: Buf,
+    {
+        let is_head = head.method == Method::HEAD;
+        let mut response = self.receive(head, body).await.response();
+        if is_head {
+            // hyper would send it over HTTP/2, which breaks the protocol.
+            response.body_mut().clear();
+        }
+        response
+    }
+
     async fn within_limits<B, D, E>(&self, arrived: Instant, head: Head<'_>, body: B) -> Outcome
     where
         B: Stream<Item = Result<D, E>>,
@@ -144,12 +159,12 @@ impl Receiver {
         };
         let limit = self.inner.answer_deadline;
         let path = async {
-            match self.verified(arrived, &head, body).await {
-                Ok(token) => self.inner.take_in(&token, place).await,
-                Err(refusal) => Outcome::Refused(refusal),
-            }
+            let token = self.verified(arrived, &head, body).await;
+            let step = token.and_then(|token| self.inner.take_in(token, place))?;
+            step.finish().await
         };
-        tokio::time::timeout(limit, path).await.unwrap_or(Outcome::Refused(Refusal::Deadline(limit)))
+        let result = tokio::time::timeout(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
+        result.unwrap_or_else(Outcome::Refused)
     }
 
     /// Only verifies a delivery: for those who want to handle events themselves.
@@ -207,10 +222,16 @@ impl Inner {
         if head.method != Method::POST {
             return Err(Refusal::Method);
         }
-        let admitted = self.admission.admit(head.headers, head.peer)?;
-        if let Some(source) = admitted.source {
+        let admitted = self.admission.admit(head.headers, head.peer);
+        let source = match &admitted {
+            Ok(admitted) => admitted.source,
+            // Who was refused is what one looks for in the log.
+            Err(_) => self.admission.source(head.headers, head.peer).ok().flatten(),
+        };
+        if let Some(source) = source {
             tracing::Span::current().record("source", tracing::field::display(source));
         }
+        let admitted = admitted?;
         if let Some(reason) = admitted.would_refuse {
             telemetry::monitored_source(&reason);
         }

@@ -161,36 +161,46 @@ impl EventRouter {
     }
 
     /// Runs the handlers for an event. A panic is a failure like any other.
-    pub(crate) async fn dispatch(&self, event: RawEvent) -> HandlerResult {
-        let result = self.run(&event).await;
-        if let (Err(error), Some(handler)) = (&result, &self.failure) {
-            let failure = Failure { event, error: error.to_string(), permanent: error.is_permanent() };
-            let notified = guarded(|| Ok(handler(failure).map(Ok).boxed()));
-            if let Err(error) = notified.await {
-                tracing::error!(%error, "the on_failure handler failed");
+    ///
+    /// Neither this nor what it calls is an `async fn`: such a future holds its arguments twice, and an event is
+    /// what makes the future of a whole delivery large.
+    pub(crate) fn dispatch(&self, event: RawEvent) -> impl Future<Output = HandlerResult> {
+        // Only who is told of failures needs the event afterwards.
+        let failure = self.failure.as_ref().map(|handler| (handler, event.clone()));
+        let run = self.run(event);
+        async move {
+            let result = run.await;
+            if let (Err(error), Some((handler, event))) = (&result, failure) {
+                let failure = Failure { event, error: error.to_string(), permanent: error.is_permanent() };
+                let notified = guarded(|| Ok(handler(failure).map(Ok).boxed()));
+                if let Err(error) = notified.await {
+                    tracing::error!(%error, "the on_failure handler failed");
+                }
             }
-        }
-        result
-    }
-
-    async fn run(&self, event: &RawEvent) -> HandlerResult {
-        if let Some(handler) = &self.any {
-            self.call(handler, event).await?;
-        }
-        match (self.typed.get(event.name.as_str()), &self.unknown) {
-            (Some(handler), _) => self.call(handler, event).await,
-            (None, Some(handler)) if !self.knows(&event.name) => self.call(handler, event).await,
-            _ => Ok(()),
+            result
         }
     }
 
-    async fn call(&self, handler: &Handler, event: &RawEvent) -> HandlerResult {
-        let event = event.clone();
+    #[expect(clippy::manual_async_fn, reason = "it would hold the event twice")]
+    fn run(&self, event: RawEvent) -> impl Future<Output = HandlerResult> {
+        async move {
+            if let Some(handler) = &self.any {
+                self.call(handler, event.clone()).await?;
+            }
+            let handler = match (self.typed.get(event.name.as_str()), &self.unknown) {
+                (Some(handler), _) => handler,
+                (None, Some(handler)) if !self.knows(&event.name) => handler,
+                _ => return Ok(()),
+            };
+            self.call(handler, event).await
+        }
+    }
+
+    fn call(&self, handler: &Handler, event: RawEvent) -> impl Future<Output = HandlerResult> {
         guarded(|| match handler(event) {
             Ok(future) => Ok(future),
             Err(unreadable) => self.unreadable_handler(unreadable),
         })
-        .await
     }
 
     fn unreadable_handler(
@@ -213,17 +223,19 @@ impl EventRouter {
     }
 }
 
-/// Calls a handler and awaits it, turning a panic in either into an error.
-async fn guarded<'a>(
+/// Calls a handler at once, and turns a panic into an error, now and when the result is awaited.
+fn guarded<'a>(
     start: impl FnOnce() -> Result<BoxFuture<'a, HandlerResult>, HandlerError>,
-) -> HandlerResult {
+) -> impl Future<Output = HandlerResult> {
     let started = std::panic::catch_unwind(AssertUnwindSafe(start));
-    let finished = match started {
-        Ok(Ok(future)) => AssertUnwindSafe(future).catch_unwind().await,
-        Ok(Err(error)) => return Err(error),
-        Err(panic) => Err(panic),
-    };
-    finished.unwrap_or_else(|panic| Err(HandlerError::panicked(&*panic)))
+    async {
+        let finished = match started {
+            Ok(Ok(future)) => AssertUnwindSafe(future).catch_unwind().await,
+            Ok(Err(error)) => return Err(error),
+            Err(panic) => Err(panic),
+        };
+        finished.unwrap_or_else(|panic| Err(HandlerError::panicked(&*panic)))
+    }
 }
 
 impl fmt::Debug for EventRouter {

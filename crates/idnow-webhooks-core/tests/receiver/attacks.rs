@@ -1,0 +1,179 @@
+//! Requests that no honest sender makes.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use idnow_webhooks_core::event::RawEvent;
+use idnow_webhooks_core::{EventRouter, Head, Outcome, Refusal};
+use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
+
+use crate::{DEADLINE, headers, post, whole};
+
+type Ids = Arc<Mutex<Vec<String>>>;
+
+fn noting() -> (EventRouter, Ids) {
+    let ids = Ids::default();
+    let noted = Arc::clone(&ids);
+    let router = EventRouter::new().on_any(move |event: RawEvent| {
+        noted.lock().unwrap().push(event.id);
+        async { Ok(()) }
+    });
+    (router, ids)
+}
+
+#[tokio::test]
+async fn only_what_is_signed_is_believed() {
+    let provider = Provider::new();
+    let (router, ids) = noting();
+    let receiver = provider.receiver().handlers(router).build().unwrap();
+    let (genuine, other) = (SampleEvent::completed(), SampleEvent::aborted());
+    let token = provider.token(&genuine);
+    let forged = provider.clone().with_key(SigningKey::shared_other()).token(&other);
+    for (lines, body) in [
+        (
+            vec![("x-idnow-signature", &*token), ("content-type", "application/json")],
+            other.data().to_string(),
+        ),
+        (
+            vec![("X-IDNOW-SIGNATURE", &*token), ("content-type", "APPLICATION/JSON; charset=utf-8")],
+            String::new(),
+        ),
+        (vec![("x-idnow-signature", &*token)], "not json at all".to_owned()),
+        (vec![("x-idnow-signature", &*token), ("content-type", "application/jwt")], provider.token(&other)),
+        (vec![("content-type", "Application/JWT ;x=y"), ("content-encoding", "Identity")], token.clone()),
+    ] {
+        let outcome = post(&receiver, &lines, body).await;
+        assert!(outcome.is_accepted(), "{lines:?} {outcome:?}");
+    }
+    // A forged token in the header is not saved by a genuine one in the body, nor an empty one.
+    for lure in [&*forged, "", "x"] {
+        let outcome = post(&receiver, &[("x-idnow-signature", lure)], provider.token(&other)).await;
+        assert!(outcome.status().is_client_error(), "{outcome:?}");
+    }
+    assert_eq!(*ids.lock().unwrap(), [genuine.event_id()]);
+}
+
+#[tokio::test]
+async fn the_tokens_header_can_be_renamed() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().token_header(HeaderName::from_static("x-signature")).build().unwrap();
+    let token = provider.token(&SampleEvent::created());
+    let ours = post(&receiver, &[("x-signature", &token), ("content-type", "application/json")], "{}").await;
+    assert_eq!(ours.code(), "handled");
+    let theirs = post(&receiver, &[("x-idnow-signature", &token)], "{}").await;
+    assert_eq!(theirs.code(), "malformed_token");
+}
+
+/// The size limit holds wherever the token stands.
+#[tokio::test]
+async fn a_giant_token_in_the_header_is_too_large_as_well() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().max_body_bytes(10_000).build().unwrap();
+    let token = provider.token(&SampleEvent::created().set("note", "n".repeat(20_000)));
+    let outcome = post(&receiver, &[("x-idnow-signature", &token)], "{}").await;
+    assert_eq!((outcome.status().as_u16(), outcome.code()), (413, "body_too_large"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_text_is_malformed() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().build().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-idnow-signature", HeaderValue::from_bytes(b"ey\xff\x80.e30.AA").unwrap());
+    let head = Head { method: &Method::POST, headers: &headers, peer: None };
+    assert_eq!(receiver.receive(head, whole("{}")).await.code(), "malformed_token");
+    headers.insert("content-type", HeaderValue::from_bytes(b"application/jwt\xff").unwrap());
+    let head = Head { method: &Method::POST, headers: &headers, peer: None };
+    let outcome = receiver.receive(head, whole("{}")).await;
+    assert_eq!(outcome.code(), "unsupported_media_type");
+    let Outcome::Refused(Refusal::MediaType(_)) = outcome else { panic!("{outcome:?}") };
+}
+
+/// A body that is always ready and never gets anywhere must not outlast the deadline.
+#[tokio::test]
+async fn an_endless_body_of_nothing_ends_at_the_deadline() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().answer_deadline(std::time::Duration::from_millis(50)).build().unwrap();
+    let nothing = stream::repeat(Bytes::new()).map(Ok::<_, std::io::Error>);
+    let head = Head { method: &Method::POST, headers: &HeaderMap::new(), peer: None };
+    let outcome = tokio::time::timeout(DEADLINE, receiver.receive(head, nothing)).await.unwrap();
+    assert_eq!(outcome.code(), "deadline_exceeded");
+}
+
+#[tokio::test]
+async fn a_body_in_any_pieces_is_one_body() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().build().unwrap();
+    for size in [1, 7, 100, 100_000] {
+        let token = provider.token(&SampleEvent::created());
+        let pieces: Vec<_> = token.as_bytes().chunks(size).map(Bytes::copy_from_slice).collect();
+        let body = stream::iter(pieces).flat_map(|piece| stream::iter([Bytes::new(), piece]));
+        let lying = headers(&[("content-length", "3")]);
+        let head = Head { method: &Method::POST, headers: &lying, peer: None };
+        let outcome = receiver.receive(head, body.map(Ok::<_, std::io::Error>)).await;
+        assert_eq!(outcome.code(), "handled", "{size}");
+    }
+}
+
+/// Deduplication comes after verification, or a stranger could burn the ids of events to come.
+#[tokio::test]
+async fn a_forgery_burns_no_event_id() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().build().unwrap();
+    let event = SampleEvent::completed();
+    let forger = SigningKey::shared_other().with_key_id(SigningKey::shared().key_id().unwrap());
+    let impostor = provider.clone().with_key(forger);
+    assert_eq!(impostor.deliver(&receiver, &event).await.code(), "token_refused");
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
+}
+
+/// The answer tells a stranger nothing about what was expected.
+#[tokio::test]
+async fn an_answer_repeats_nothing_of_the_request_or_the_settings() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().build().unwrap();
+    let outcome = post(&receiver, &[("content-type", "text/evil<script>")], "x").await;
+    let text = String::from_utf8(outcome.response().body().to_vec()).unwrap();
+    assert!(!text.contains("evil") && !text.contains("script"), "{text}");
+    let audience = provider.clone().with_audience("https://shop.example/<b>");
+    let outcome = audience.deliver(&receiver, &SampleEvent::created()).await;
+    let text = String::from_utf8(outcome.response().body().to_vec()).unwrap();
+    for told in ["shop", "bank", "idnow.dev", "audience", SigningKey::shared().key_id().unwrap()] {
+        assert!(!text.contains(told), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn verifying_alone_refuses_the_same_and_remembers_nothing() {
+    let provider = Provider::new();
+    let (router, ids) = noting();
+    let receiver = provider
+        .receiver()
+        .handlers(router)
+        .expected_environment("staging")
+        .max_body_bytes(4096)
+        .build()
+        .unwrap();
+    let none = HeaderMap::new();
+    let verify = async |token: String| {
+        let head = Head { method: &Method::POST, headers: &none, peer: None };
+        receiver.verify(head, whole(token)).await
+    };
+    let event = SampleEvent::completed();
+    for _ in 0..2 {
+        let delivery = verify(provider.token(&event)).await.unwrap();
+        assert_eq!(delivery.event.id, event.event_id());
+    }
+    assert!(ids.lock().unwrap().is_empty());
+    for (token, expected) in [
+        (provider.token(&SampleEvent::created().with_environment("live")), "wrong_environment"),
+        (provider.token(&SampleEvent::created().remove("payload")), "event_unreadable"),
+        (provider.clone().with_audience("x").token(&event), "token_refused"),
+        ("x".repeat(5000), "body_too_large"),
+        (String::new(), "malformed_token"),
+    ] {
+        assert_eq!(Outcome::Refused(verify(token).await.unwrap_err()).code(), expected);
+    }
+}

@@ -1,0 +1,161 @@
+//! Tokens that name a key which is not at hand.
+
+use std::time::{Duration, Instant};
+
+use idnow_webhooks_core::{Outcome, Receiver, Refusal, Verifier};
+use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
+use serde_json::json;
+
+use crate::scripted::{Refresh, ScriptedKeys, set};
+use crate::{DEADLINE, post};
+
+fn receiver(keys: &ScriptedKeys) -> Receiver {
+    let verifier = Verifier::builder().issuer(Provider::ISSUER).audience(Provider::AUDIENCE).build().unwrap();
+    Receiver::builder(verifier, keys.clone()).answer_deadline(DEADLINE).build().unwrap()
+}
+
+fn rotated() -> Provider {
+    Provider::new().with_key(SigningKey::shared_other())
+}
+
+#[tokio::test]
+async fn a_known_key_never_asks_for_others() {
+    let keys = ScriptedKeys::new(set(&[&SigningKey::shared()]), []);
+    let receiver = receiver(&keys);
+    let provider = Provider::new();
+    assert_eq!(provider.deliver(&receiver, &SampleEvent::created()).await.code(), "handled");
+    let forger = SigningKey::shared_other().with_key_id(SigningKey::shared().key_id().unwrap());
+    let token = provider.with_key(forger).token(&SampleEvent::created());
+    assert_eq!(post(&receiver, &[], token).await.status(), 401);
+    assert!(keys.arrivals().is_empty());
+}
+
+#[tokio::test]
+async fn a_just_rotated_key_is_fetched_once_and_believed() {
+    let old = set(&[&SigningKey::shared()]);
+    let keys = ScriptedKeys::new(old, [Refresh::Brings(set(&[&SigningKey::shared_other()]))]);
+    let receiver = receiver(&keys);
+    let before = Instant::now();
+    let outcome = rotated().deliver(&receiver, &SampleEvent::created()).await;
+    let after = Instant::now();
+    assert_eq!(outcome.code(), "handled");
+    let arrivals = keys.arrivals();
+    assert_eq!(arrivals.len(), 1);
+    assert!(before <= arrivals[0] && arrivals[0] <= after);
+    assert_eq!(rotated().deliver(&receiver, &SampleEvent::expired()).await.code(), "handled");
+    assert_eq!(keys.arrivals().len(), 1);
+}
+
+/// What was fetched before the request arrived cannot prove that a key does not exist.
+#[tokio::test(start_paused = true)]
+async fn the_moment_that_counts_is_the_arrival_and_not_the_end_of_the_body() {
+    use bytes::Bytes;
+    use futures_util::{StreamExt, stream};
+    use http::{HeaderMap, Method};
+    use idnow_webhooks_core::Head;
+
+    let keys = ScriptedKeys::new(set(&[]), [Refresh::Brings(set(&[]))]);
+    let receiver = receiver(&keys);
+    let token = Provider::new().token(&SampleEvent::created());
+    let before = Instant::now();
+    let late = stream::once(async {
+        std::thread::sleep(Duration::from_millis(30));
+        Bytes::new()
+    });
+    let body = late.chain(stream::iter([Bytes::from(token)])).map(Ok::<_, std::io::Error>);
+    let head = Head { method: &Method::POST, headers: &HeaderMap::new(), peer: None };
+    receiver.receive(head, body).await;
+    let arrived = keys.arrivals()[0];
+    assert!(arrived >= before && arrived < before + Duration::from_millis(30));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_there_either_is_refused_for_good() {
+    let known = set(&[&SigningKey::shared()]);
+    let keys = ScriptedKeys::new(known.clone(), [Refresh::Brings(known)]);
+    let outcome = rotated().deliver(&receiver(&keys), &SampleEvent::created()).await;
+    assert_eq!((outcome.status().as_u16(), outcome.code()), (401, "token_refused"));
+    assert_eq!(keys.arrivals().len(), 1, "one refresh, then the verdict");
+}
+
+#[tokio::test]
+async fn refreshed_keys_are_no_excuse_for_a_forgery() {
+    let impostor = SigningKey::shared().with_key_id(SigningKey::shared_other().key_id().unwrap());
+    let keys = ScriptedKeys::new(set(&[]), [Refresh::Brings(set(&[&impostor]))]);
+    let outcome = rotated().deliver(&receiver(&keys), &SampleEvent::created()).await;
+    let Outcome::Refused(Refusal::Token(error)) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.check(), "signature");
+}
+
+#[tokio::test]
+async fn without_fresh_keys_the_sender_is_asked_to_wait() {
+    for (wait, asked) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (10_000, "10"), (3_600_000, "3600")] {
+        let keys = ScriptedKeys::new(set(&[]), [Refresh::Fails(Duration::from_millis(wait))]);
+        let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
+        assert_eq!(outcome.code(), "keys_unavailable");
+        assert_eq!(outcome.response().headers()["retry-after"], asked);
+    }
+    let keys = ScriptedKeys::new(set(&[]), [Refresh::Fails(Duration::MAX)]);
+    let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
+    assert_eq!(outcome.status(), 503);
+    outcome.response();
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_else_fetched_meanwhile_counts() {
+    let keys = ScriptedKeys::new(set(&[]), [Refresh::FailsWhile(set(&[&SigningKey::shared()]))]);
+    let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
+    assert_eq!(outcome.code(), "handled");
+    let impostor = SigningKey::shared_other().with_key_id(SigningKey::shared().key_id().unwrap());
+    let keys = ScriptedKeys::new(set(&[]), [Refresh::FailsWhile(set(&[&impostor]))]);
+    let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
+    assert_eq!(outcome.code(), "token_refused");
+    let keys = ScriptedKeys::new(set(&[]), [Refresh::FailsWhile(set(&[&SigningKey::shared_other()]))]);
+    let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
+    assert_eq!(outcome.code(), "keys_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_key_server_ends_at_the_deadline() {
+    let keys = ScriptedKeys::new(set(&[]), [Refresh::Hangs]);
+    let started = tokio::time::Instant::now();
+    let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
+    assert_eq!(outcome.code(), "deadline_exceeded");
+    assert_eq!(started.elapsed(), DEADLINE);
+    assert_eq!(outcome.response().headers()["retry-after"], "1");
+}
+
+/// Only a token that is right in every other respect is worth a look at the key server.
+#[tokio::test]
+async fn tokens_that_fail_anyway_cause_no_traffic() {
+    let keys = ScriptedKeys::new(set(&[&SigningKey::shared()]), []);
+    let receiver = receiver(&keys);
+    let (stranger, event) = (rotated(), SampleEvent::created());
+    let claims = stranger.claims(&event).to_string();
+    let sign = |header: &str| SigningKey::shared_other().sign_raw(header.as_bytes(), claims.as_bytes());
+    let token = stranger.token(&event);
+    let (message, _) = token.rsplit_once('.').unwrap();
+    for token in [
+        stranger.token_with(&event, |claims| claims["exp"] = 1_600_000_000.into()),
+        stranger.token_with(&event, |claims| claims["iat"] = 9_000_000_000_u64.into()),
+        stranger.token_with(&event, |claims| {
+            drop(claims.insert("nbf".into(), json!(9_000_000_000_u64)));
+        }),
+        stranger.token_with(&event, |claims| claims["exp"] = json!(9_000_000_000_u64)),
+        stranger.token_with(&event, |claims| drop(claims.remove("iat"))),
+        stranger.token_with(&event, |claims| drop(claims.remove("aud"))),
+        stranger.clone().with_audience("https://shop.example/").token(&event),
+        stranger.clone().with_issuer("https://evil.example/").token(&event),
+        sign(r#"{"alg":"none","kid":"x"}"#),
+        sign(r#"{"alg":"ES256","kid":"x"}"#),
+        sign(r#"{"alg":"HS256","kid":"x"}"#),
+        sign(r#"{"alg":"RS256","kid":"x","crit":[]}"#),
+        sign(&json!({ "alg": "RS256", "kid": "k".repeat(300) }).to_string()),
+        format!("{message}.***"),
+        format!("{message}.{}", "A".repeat(5000)),
+    ] {
+        let outcome = post(&receiver, &[], token).await;
+        assert!(outcome.status().is_client_error(), "{outcome:?}");
+    }
+    assert!(keys.arrivals().is_empty());
+}

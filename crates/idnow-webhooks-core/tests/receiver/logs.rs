@@ -1,0 +1,239 @@
+//! What is logged: one line that explains a refusal, and never a token, a secret or a body.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use idnow_webhooks_core::keys::{Algorithm, KeySet, StaticKeys};
+use idnow_webhooks_core::{Admission, EventRouter, HandlerError, Receiver, RequiredHeader, Secret, Verifier};
+use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::scripted::ScriptedStore;
+use crate::{DEADLINE, counting, post};
+
+const TARGET: &str = "idnow_webhooks::delivery";
+
+/// Everything that any subscriber could see, at every level.
+#[derive(Clone, Default)]
+struct Capture(Arc<Mutex<Captured>>);
+
+#[derive(Default)]
+struct Captured {
+    events: Vec<(Level, String, BTreeMap<&'static str, String>)>,
+    span: BTreeMap<&'static str, String>,
+    everything: String,
+}
+
+struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Capture {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        let mut captured = self.0.lock().unwrap();
+        attributes.record(&mut Fields(&mut captured.span));
+    }
+
+    fn on_record(&self, _: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut captured = self.0.lock().unwrap();
+        values.record(&mut Fields(&mut captured.span));
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = BTreeMap::new();
+        event.record(&mut Fields(&mut fields));
+        let mut captured = self.0.lock().unwrap();
+        write!(captured.everything, "{fields:?}").unwrap();
+        let target = event.metadata().target().to_owned();
+        captured.events.push((*event.metadata().level(), target, fields));
+    }
+}
+
+impl Capture {
+    fn start() -> (Self, DefaultGuard) {
+        let capture = Self::default();
+        let subscriber = tracing_subscriber::registry().with(capture.clone());
+        (capture, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The one event of the delivery, with the fields of its span; forgets both.
+    #[track_caller]
+    fn only(&self) -> (Level, BTreeMap<&'static str, String>) {
+        let mut captured = self.0.lock().unwrap();
+        let events: Vec<_> = captured.events.drain(..).filter(|(_, target, _)| target == TARGET).collect();
+        let [(level, _, fields)] = &events[..] else { panic!("expected one event, not {events:?}") };
+        let mut fields = fields.clone();
+        let span = std::mem::take(&mut captured.span);
+        write!(captured.everything, "{span:?}").unwrap();
+        for (name, value) in span {
+            assert!(fields.insert(name, value).is_none(), "{name} twice");
+        }
+        (*level, fields)
+    }
+
+    fn everything(&self) -> String {
+        self.0.lock().unwrap().everything.clone()
+    }
+}
+
+async fn refused_by_handler(provider: &Provider, result: fn() -> Result<(), HandlerError>) {
+    let receiver =
+        provider.receiver().handlers(counting(move |_| async move { result() }).0).build().unwrap();
+    provider.deliver(&receiver, &SampleEvent::completed()).await;
+}
+
+#[tokio::test]
+async fn every_refusal_is_one_event_that_explains_itself() {
+    let (capture, _guard) = Capture::start();
+    let provider = Provider::new();
+    let receiver = provider.receiver().max_body_bytes(5000).build().unwrap();
+    let event = SampleEvent::completed();
+    let stranger = provider.clone().with_key(SigningKey::shared_other());
+    let forger = SigningKey::shared_other().with_key_id(SigningKey::shared().key_id().unwrap());
+    let old = |claims: &mut serde_json::Map<String, serde_json::Value>| claims["exp"] = 1_600_000_000.into();
+    for (lines, token, (outcome, status, check, reason)) in [
+        (vec![], "x".to_owned(), ("malformed_token", "400", "form", "three segments")),
+        (vec![], stranger.token(&event), ("token_refused", "401", "key", "known ids are [")),
+        (
+            vec![],
+            provider.clone().with_key(forger).token(&event),
+            ("token_refused", "401", "signature", "does not hold"),
+        ),
+        (vec![], provider.token_with(&event, old), ("token_refused", "401", "expiry", "leeway is 60 s")),
+        (
+            vec![],
+            provider.clone().with_audience("a\nb").token(&event),
+            ("token_refused", "401", "audience", r"a\nb"),
+        ),
+        (
+            vec![],
+            provider.clone().with_issuer("i").token(&event),
+            ("token_refused", "401", "issuer", "expected one of"),
+        ),
+        (vec![], "x".repeat(6000), ("body_too_large", "413", "", "5000 bytes")),
+        (vec![("content-type", "text/x")], String::new(), ("unsupported_media_type", "415", "", "text/x")),
+        (vec![("content-encoding", "gzip")], String::new(), ("unsupported_media_type", "415", "", "gzip")),
+        (
+            vec![],
+            provider.token(&event.clone().remove("payload")),
+            ("event_unreadable", "503", "", "payload"),
+        ),
+    ] {
+        post(&receiver, &lines, token).await;
+        let (level, fields) = capture.only();
+        assert_eq!(level, Level::WARN);
+        assert_eq!((&*fields["outcome"], &*fields["status"], &*fields["check"]), (outcome, status, check));
+        assert!(fields["reason"].contains(reason), "{fields:?}");
+        assert!(!fields["reason"].chars().any(char::is_control), "{fields:?}");
+        fields["elapsed_us"].parse::<u64>().unwrap();
+    }
+    refused_by_handler(&provider, || Err(io::Error::other("on\ntwo lines").into())).await;
+    let (_, fields) = capture.only();
+    assert_eq!(fields["outcome"], "handler_failed");
+    assert!(fields["reason"].contains(r"on\ntwo lines"), "{fields:?}");
+    assert_eq!((&*fields["event_name"], &*fields["attempt"]), ("session.completed", "1"));
+    refused_by_handler(&provider, || panic!("broken")).await;
+    assert!(capture.only().1["reason"].contains("panicked: broken"));
+
+    let store = ScriptedStore::default();
+    store.fail_begin(true);
+    let receiver = provider.receiver().store(store).build().unwrap();
+    provider.deliver(&receiver, &event).await;
+    let (level, fields) = capture.only();
+    assert_eq!(level, Level::ERROR);
+    assert_eq!((&*fields["outcome"], &*fields["status"]), ("store_unavailable", "503"));
+    assert!(fields["reason"].contains("disk full"));
+    assert_eq!(fields["event_id"], event.event_id());
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_unknown_monitored_and_abandoned_deliveries_are_logged_too() {
+    let (capture, _guard) = Capture::start();
+    let provider = Provider::new();
+    let receiver = provider.receiver().build().unwrap();
+    let event = SampleEvent::completed();
+    provider.deliver(&receiver, &event).await;
+    let (level, fields) = capture.only();
+    assert_eq!(level, Level::INFO);
+    assert_eq!((&*fields["outcome"], &*fields["status"], &*fields["attempt"]), ("handled", "200", "1"));
+    assert_eq!((&*fields["event_id"], &*fields["event_name"]), (event.event_id(), "session.completed"));
+
+    provider.deliver(&receiver, &SampleEvent::named("new\nkind")).await;
+    let unknown = capture.0.lock().unwrap().events.remove(0);
+    assert_eq!(unknown.2["name"], r#""new\nkind""#);
+    assert_eq!(capture.only().1["outcome"], "handled");
+
+    let monitoring = Admission::new().allow("192.0.2.0/24".parse().unwrap()).monitor();
+    let receiver = provider.receiver().admission(monitoring).build().unwrap();
+    provider.deliver(&receiver, &SampleEvent::created()).await;
+    let monitored = capture.0.lock().unwrap().events.remove(0);
+    assert!(monitored.2["reason"].contains("no peer address"), "{monitored:?}");
+    assert_eq!(capture.only().1["outcome"], "handled");
+
+    let hanging = EventRouter::new().on_any(|_| std::future::pending());
+    let receiver = provider.receiver().handlers(hanging).build().unwrap();
+    tokio::time::timeout(DEADLINE, provider.deliver(&receiver, &event)).await.unwrap_err();
+    let (level, fields) = capture.only();
+    assert_eq!((level, &*fields["outcome"]), (Level::WARN, "client_gone"));
+}
+
+#[tokio::test]
+async fn no_token_secret_or_body_is_ever_among_it() {
+    let (capture, _guard) = Capture::start();
+    let provider = Provider::new();
+    let admission =
+        Admission::new().require(RequiredHeader::new("X-Auth-Token", ["hush-current", "hush-next"]).unwrap());
+    let guarded = provider.receiver().admission(admission).build().unwrap();
+    let event = SampleEvent::completed().set("note", "hush-data").set("payload.sessionId", "hush-session");
+    let tokens = [
+        provider.token(&event),
+        provider.clone().with_key(SigningKey::shared_other()).token(&event),
+        provider.token(&SampleEvent::completed().set("note", "hush-data")),
+        provider.token_with(&event, |claims| drop(claims.remove("aud"))),
+        provider.token(&event).replace('.', "="),
+    ];
+    for token in &tokens {
+        for auth in ["hush-current", "hush-wrong"] {
+            let lines = [("x-auth-token", auth), ("authorization", "Basic hush"), ("cookie", "hush")];
+            post(&guarded, &lines, token.clone()).await;
+            let with_header = [("x-auth-token", auth), ("x-idnow-signature", token)];
+            post(&guarded, &with_header, "hush-loose-body").await;
+        }
+    }
+    let secret = Secret::from("hush-secret-hush-secret-hush-secret");
+    let verifier = Verifier::builder()
+        .issuer(Provider::ISSUER)
+        .audience(Provider::AUDIENCE)
+        .algorithms([Algorithm::Hs256])
+        .build()
+        .unwrap();
+    let keys = StaticKeys::new(KeySet::from_secrets([&secret]).unwrap());
+    let shared = Receiver::builder(verifier, keys).build().unwrap();
+    let by = |secret: &[u8]| provider.clone().with_key(SigningKey::from_secret(Algorithm::Hs256, secret));
+    by(secret.expose()).deliver(&shared, &SampleEvent::created()).await;
+    by(b"hush-another").deliver(&shared, &SampleEvent::created()).await;
+
+    capture.0.lock().unwrap().events.clear();
+    let logged = capture.everything();
+    assert!(logged.contains("token_refused") && logged.contains("unauthorized"), "{logged}");
+    assert!(!logged.contains("hush"), "{logged}");
+    for token in &tokens {
+        for segment in token.split(['.', '=']).filter(|segment| segment.len() > 10) {
+            assert!(!logged.contains(segment), "{segment} in {logged}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Each documented metric appears, with its labels.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use idnow_webhooks_core::{Admission, EventRouter, HandlerError};
+use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+use crate::{DEADLINE, counting, post};
+
+/// `name{label=value,..}` with the count, for a histogram that of its samples.
+fn recorded(deliveries: impl Future<Output = ()>) -> BTreeMap<String, u64> {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(deliveries));
+    let entry = |(key, _, _, value): (metrics_util::CompositeKey, _, _, DebugValue)| {
+        let (_, key) = key.into_parts();
+        let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let count = match value {
+            DebugValue::Counter(count) => count,
+            DebugValue::Histogram(samples) => {
+                assert!(samples.iter().all(|sample| (0.0..60.0).contains(&**sample)), "{samples:?}");
+                samples.len() as u64
+            }
+            DebugValue::Gauge(_) => panic!("the core has no gauge"),
+        };
+        (format!("{}{{{}}}", key.name(), labels.join(",")), count)
+    };
+    snapshotter.snapshot().into_vec().into_iter().map(entry).collect()
+}
+
+fn counts(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    expected.iter().map(|(name, count)| (format!("idnow_webhooks_{name}"), *count)).collect()
+}
+
+#[test]
+fn deliveries_are_counted_by_outcome_and_check() {
+    let provider = Provider::new();
+    let recorded = recorded(async {
+        let receiver = provider.receiver().build().unwrap();
+        let event = SampleEvent::completed();
+        provider.deliver(&receiver, &event).await;
+        provider.deliver(&receiver, &event).await;
+        provider.clone().with_key(SigningKey::shared_other()).deliver(&receiver, &event).await;
+        provider.clone().with_audience("x").deliver(&receiver, &event).await;
+        post(&receiver, &[], "x").await;
+        post(&receiver, &[("content-type", "text/plain")], "x").await;
+        provider.deliver(&receiver, &SampleEvent::named("session.paused")).await;
+    });
+    assert_eq!(
+        recorded,
+        counts(&[
+            ("deliveries_total{outcome=handled,check=}", 2),
+            ("deliveries_total{outcome=duplicate,check=}", 1),
+            // The keys were asked for once more before this one was given up.
+            ("deliveries_total{outcome=token_refused,check=key}", 1),
+            ("deliveries_total{outcome=token_refused,check=audience}", 1),
+            ("deliveries_total{outcome=malformed_token,check=form}", 1),
+            ("deliveries_total{outcome=unsupported_media_type,check=}", 1),
+            ("delivery_seconds{}", 7),
+            ("verification_seconds{}", 7),
+            ("handler_seconds{result=ok}", 2),
+            ("unknown_events_total{}", 1),
+        ])
+    );
+}
+
+#[test]
+fn handlers_are_timed_by_result_and_sources_counted_in_monitor_mode() {
+    let provider = Provider::new();
+    let recorded = recorded(async {
+        let monitoring = Admission::new().allow("192.0.2.0/24".parse().unwrap()).monitor();
+        for result in [|| Ok(()), || Err(io::Error::other("x").into()), || Err(HandlerError::permanent("x"))]
+        {
+            let (router, _) = counting(move |_| async move { result() });
+            let receiver =
+                provider.receiver().handlers(router).admission(monitoring.clone()).build().unwrap();
+            provider.deliver(&receiver, &SampleEvent::completed()).await;
+        }
+    });
+    assert_eq!(
+        recorded,
+        counts(&[
+            ("deliveries_total{outcome=handled,check=}", 1),
+            ("deliveries_total{outcome=handler_failed,check=}", 1),
+            ("deliveries_total{outcome=handler_refused,check=}", 1),
+            ("delivery_seconds{}", 3),
+            ("verification_seconds{}", 3),
+            ("handler_seconds{result=ok}", 1),
+            ("handler_seconds{result=retry}", 1),
+            ("handler_seconds{result=permanent}", 1),
+            ("monitored_sources_total{}", 3),
+        ])
+    );
+}
+
+#[test]
+fn a_client_that_went_away_is_counted_once() {
+    let provider = Provider::new();
+    let recorded = recorded(async {
+        let hanging = EventRouter::new().on_any(|_| std::future::pending());
+        let receiver = provider.receiver().handlers(hanging).build().unwrap();
+        let event = SampleEvent::completed();
+        let delivery = provider.deliver(&receiver, &event);
+        tokio::time::timeout(DEADLINE, delivery).await.unwrap_err();
+    });
+    assert_eq!(
+        recorded,
+        counts(&[("deliveries_total{outcome=client_gone,check=}", 1), ("verification_seconds{}", 1)])
+    );
+}

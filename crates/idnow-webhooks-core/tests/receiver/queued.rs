@@ -1,0 +1,128 @@
+//! Queued mode: one durable write, then the answer.
+
+use std::time::Duration;
+
+use idnow_webhooks_core::EventRouter;
+use idnow_webhooks_core::store::{EventStore, MemoryStore};
+use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
+use serde_json::{Value, json};
+
+use crate::scripted::ScriptedStore;
+use crate::{DEADLINE, codes, counting, runs};
+
+#[tokio::test]
+async fn an_event_is_stored_once_with_its_signed_text() {
+    let clock = FixedClock::at("2026-01-08T08:35:39Z".parse().unwrap());
+    let provider = Provider::new().with_clock(clock);
+    let store = ScriptedStore::default();
+    let (router, count) = counting(|_| async { Ok(()) });
+    let receiver = provider.receiver().handlers(router).queued(store.clone()).build().unwrap();
+    let event = SampleEvent::completed().set("note", "ü");
+    assert_eq!(codes(&provider, &receiver, &event, 3).await, ["stored", "duplicate", "duplicate"]);
+    assert_eq!(runs(&count), 0, "handlers run elsewhere");
+
+    let kept = &store.inserted()[0];
+    assert_eq!(kept.id, event.event_id());
+    assert_eq!(kept.name.as_deref(), Some("session.completed"));
+    assert_eq!(kept.received_at.to_rfc3339(), "2026-01-08T08:35:39+00:00");
+    assert_eq!(kept.dead, None);
+    assert_eq!(serde_json::from_str::<Value>(&kept.data).unwrap(), event.with_attempt(1).data());
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_kept_as_a_dead_letter() {
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let receiver = provider.receiver().queued(store.clone()).build().unwrap();
+    let event = SampleEvent::completed().set("eventSequence", json!([2]));
+    assert_eq!(codes(&provider, &receiver, &event, 2).await, ["stored", "duplicate"]);
+    let kept = &store.inserted()[0];
+    assert_eq!(kept.id, event.event_id());
+    assert_eq!(kept.name.as_deref(), Some("session.completed"));
+    assert!(kept.dead.is_some());
+    assert_eq!(serde_json::from_str::<Value>(&kept.data).unwrap(), event.with_attempt(1).data());
+    let now = kept.received_at + chrono::TimeDelta::days(1);
+    assert!(store.claim(10, now, Duration::from_secs(1)).await.unwrap().is_empty(), "nobody is to handle it");
+}
+
+#[tokio::test]
+async fn what_has_not_even_an_id_is_asked_for_again() {
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    // A handler for unreadable events belongs to inline mode; here nobody would see its result.
+    let router = EventRouter::new().on_unreadable(|_| async { Ok(()) });
+    let receiver = provider.receiver().handlers(router).queued(store.clone()).build().unwrap();
+    for event in [
+        SampleEvent::completed().remove("eventId"),
+        SampleEvent::completed().set("eventId", ""),
+        SampleEvent::completed().set("eventId", Value::Null),
+        SampleEvent::completed().set("eventId", "i".repeat(257)),
+    ] {
+        assert_eq!(codes(&provider, &receiver, &event, 1).await, ["event_unreadable"], "{event:?}");
+    }
+    for data in [Value::Null, json!([]), json!("x"), json!(7), json!({ "eventId": { "a": 1 } })] {
+        let token = provider.token_with(&SampleEvent::completed(), |claims| claims["data"] = data.clone());
+        assert_eq!(crate::post(&receiver, &[], token).await.code(), "event_unreadable", "{data}");
+    }
+    assert!(store.inserted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_acknowledged_before_it_is_safe() {
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let receiver = provider.receiver().queued(store.clone()).answer_deadline(DEADLINE).build().unwrap();
+    let event = SampleEvent::completed();
+    store.fail_insert(true);
+    assert_eq!(codes(&provider, &receiver, &event, 2).await, ["store_unavailable", "store_unavailable"]);
+    let dead = event.clone().remove("payload");
+    assert_eq!(codes(&provider, &receiver, &dead, 1).await, ["store_unavailable"]);
+    store.fail_insert(false);
+    store.hang(true);
+    assert_eq!(codes(&provider, &receiver, &event, 1).await, ["deadline_exceeded"]);
+    store.hang(false);
+    assert_eq!(codes(&provider, &receiver, &event, 2).await, ["stored", "duplicate"]);
+
+    let full = provider.receiver().queued(MemoryStore::with_capacity(1)).build().unwrap();
+    assert_eq!(provider.deliver(&full, &SampleEvent::created()).await.code(), "stored");
+    assert_eq!(provider.deliver(&full, &SampleEvent::created()).await.code(), "store_unavailable");
+}
+
+#[tokio::test]
+async fn events_for_another_environment_are_stored_nowhere() {
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let (router, count) = counting(|_| async { Ok(()) });
+    let queued = provider.receiver().queued(store.clone()).expected_environment("live").build().unwrap();
+    let inline = provider.receiver().handlers(router).expected_environment("live").build().unwrap();
+    for environment in ["staging", "LIVE", "live ", "", "live\n", "liv"] {
+        let event = SampleEvent::completed().with_environment(environment);
+        for receiver in [&queued, &inline] {
+            let outcome = provider.deliver(receiver, &event).await;
+            assert_eq!(
+                (outcome.status().as_u16(), outcome.code()),
+                (401, "wrong_environment"),
+                "{environment:?}"
+            );
+        }
+    }
+    assert!(store.inserted().is_empty());
+    assert_eq!(runs(&count), 0);
+    let event = SampleEvent::completed().with_environment("live");
+    assert_eq!(provider.deliver(&queued, &event).await.code(), "stored");
+    assert_eq!(provider.deliver(&inline, &event).await.code(), "handled");
+}
+
+#[tokio::test]
+async fn events_with_new_names_are_stored_and_acknowledged_too() {
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let queued = provider.receiver().queued(store.clone()).build().unwrap();
+    let inline = provider.receiver().build().unwrap();
+    for name in ["session.paused", "", "a.b.c", "session.completed "] {
+        let event = SampleEvent::named(name);
+        assert_eq!(provider.deliver(&queued, &event).await.code(), "stored", "{name}");
+        assert_eq!(provider.deliver(&inline, &event).await.code(), "handled", "{name}");
+    }
+    assert_eq!(store.inserted().len(), 4);
+}
