@@ -9,13 +9,14 @@ use idnow_webhooks_core::event::{
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-fn read<P: EventPayload>(event: &RawEvent) -> bool {
+/// Its own type agrees with what any session event says, the others refuse it.
+fn read_as<P: EventPayload>(event: &RawEvent) {
     let result = event.clone().read::<P>();
     match &result {
         Ok(read) => assert_eq!((read.json(), &read.id), (event.json(), &event.id)),
         Err(unreadable) => check(unreadable, event.json()),
     }
-    result.is_ok()
+    assert_eq!(result.is_ok(), event.name == P::NAME && event.session().is_ok(), "as {}", P::NAME);
 }
 
 /// Another reader of JSON finds the same in the text.
@@ -23,11 +24,16 @@ fn check_against_serde(event: &RawEvent) {
     let value: Value = serde_json::from_str(event.json()).expect("what was read is JSON");
     assert_eq!(value["eventName"].as_str(), Some(&*event.name));
     assert_eq!(value["environment"].as_str(), Some(&*event.environment));
-    for (member, read) in
-        [("eventId", &event.id), ("eventVersion", &event.version), ("eventDeliverId", &event.deliver_id)]
-    {
-        assert!(value[member].as_str() == Some(&**read) || value[member].is_number(), "{member}");
+    for (member, read) in [
+        ("eventId", Some(&event.id)),
+        ("eventVersion", event.version.as_ref()),
+        ("eventDeliverId", event.deliver_id.as_ref()),
+    ] {
+        let value = &value[member];
+        let same = value.as_str() == read.map(String::as_str);
+        assert!(same || (read.is_some() && value.is_number()), "{member}");
     }
+    assert_eq!(event.created_at.is_some(), value["createdAt"].is_string());
     let payload: Value = serde_json::from_str(event.payload.get()).expect("the payload is JSON");
     assert_eq!(payload, value["payload"]);
 }
@@ -39,7 +45,11 @@ fn check(unreadable: &Unreadable, text: &str) {
         !reason.is_empty() && reason.len() < 8 * 1024 && !reason.chars().any(char::is_control),
         "{reason:?}"
     );
-    assert!(unreadable.event_id.as_ref().is_none_or(|id| (1..=256).contains(&id.len())));
+    assert!(unreadable.event_id.as_ref().is_none_or(|id| is_usable(id)));
+}
+
+fn is_usable(id: &str) -> bool {
+    (1..=256).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
 fuzz_target!(|text: &str| {
@@ -48,16 +58,15 @@ fuzz_target!(|text: &str| {
         Err(unreadable) => return check(&unreadable, text),
     };
     assert_eq!(event.json(), text);
-    assert!((1..=256).contains(&event.id.len()));
+    assert!(is_usable(&event.id));
     check_against_serde(&event);
     let _ = event.attempt();
-    let read = [
-        read::<SessionCreated>(&event),
-        read::<SessionCompleted>(&event),
-        read::<SessionExpired>(&event),
-        read::<SessionAborted>(&event),
-        read::<SessionError>(&event),
-        event.session().is_ok(),
-    ];
-    assert!(read.iter().all(|one| *one == read[0]), "the five types disagree");
+    read_as::<SessionCreated>(&event);
+    read_as::<SessionCompleted>(&event);
+    read_as::<SessionExpired>(&event);
+    read_as::<SessionAborted>(&event);
+    read_as::<SessionError>(&event);
+    if let Err(unreadable) = event.session() {
+        check(&unreadable, event.json());
+    }
 });

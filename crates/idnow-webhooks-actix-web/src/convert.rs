@@ -2,8 +2,9 @@
 
 use actix_web::error::ErrorInternalServerError;
 use actix_web::http::{self as old, header as old_header};
-use actix_web::{Error, HttpResponse, HttpResponseBuilder};
+use actix_web::{Error, HttpResponse};
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 pub(crate) fn method(method: &old::Method) -> Result<Method, Error> {
@@ -24,9 +25,16 @@ pub(crate) fn headers(headers: &old_header::HeaderMap) -> Result<HeaderMap, Erro
 pub(crate) fn response(response: Response<Bytes>) -> Result<HttpResponse<Bytes>, Error> {
     let (parts, body) = response.into_parts();
     let status = old::StatusCode::from_u16(parts.status.as_u16()).map_err(ErrorInternalServerError)?;
-    let mut builder = HttpResponseBuilder::new(status);
+    let mut response = HttpResponse::with_body(status, body);
     for (name, value) in &parts.headers {
-        builder.append_header((name.as_str(), value.as_bytes()));
+        // actix-web writes the length by itself.
+        if name != CONTENT_LENGTH {
+            let name = old_header::HeaderName::from_bytes(name.as_str().as_bytes());
+            let value = old_header::HeaderValue::from_bytes(value.as_bytes());
+            let (name, value) =
+                (name.map_err(ErrorInternalServerError)?, value.map_err(ErrorInternalServerError)?);
+            response.headers_mut().append(name, value);
+        }
     }
-    builder.message_body(body)
+    Ok(response)
 }

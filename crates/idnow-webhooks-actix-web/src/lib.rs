@@ -20,6 +20,13 @@
 //! # }
 //! ```
 //!
+//! # Handlers that outlive the answer
+//!
+//! A handler that is too slow for the answer runs on. Here it would run on one of actix-web's own runtimes, which
+//! end with the server and cut it off. To let it finish at a graceful stop, give the receiver the runtime of
+//! `main` ([`runtime`](idnow_webhooks_core::ReceiverBuilder::runtime)) and await
+//! [`idle`](idnow_webhooks_core::Receiver::idle) when the server has ended.
+//!
 //! # The peer address
 //!
 //! It is that of the connection (`peer_addr`), never what `ConnectionInfo` makes of the headers: those are

@@ -83,14 +83,17 @@ pub enum Refusal {
     /// The handler failed.
     #[error("the handler failed: {0}")]
     Handler(HandlerError),
+    /// An earlier attempt of the same event failed for good.
+    #[error("an earlier attempt of this event failed for good")]
+    Buried,
     /// An earlier attempt of the same event is still being handled.
     #[error("an earlier attempt of this event is still being handled")]
     InProgress,
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),
-    /// Too many deliveries are in progress.
-    #[error("too many deliveries are in progress")]
+    /// Too many events are being handled.
+    #[error("too many events are being handled")]
     Overloaded,
     /// Our own deadline passed.
     #[error("no result within the answer deadline of {0:?}")]
@@ -103,50 +106,22 @@ impl Outcome {
         !matches!(self, Self::Refused(_))
     }
 
-    /// The status and the stable machine code of the answer: the one table.
-    fn row(&self) -> (StatusCode, &'static str) {
-        let refusal = match self {
-            Self::Stored => return (StatusCode::OK, "stored"),
-            Self::Handled => return (StatusCode::OK, "handled"),
-            Self::Duplicate => return (StatusCode::OK, "duplicate"),
-            Self::Refused(refusal) => refusal,
-        };
-        match refusal {
-            Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Refusal::Admission(AdmissionError::Header(_)) => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Refusal::Admission(_) => (StatusCode::FORBIDDEN, "source_not_allowed"),
-            Refusal::MediaType(_) | Refusal::Encoding(_) => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
-            }
-            Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Refusal::AmbiguousToken | Refusal::Token(VerifyError::Malformed(_)) => {
-                (StatusCode::BAD_REQUEST, "malformed_token")
-            }
-            Refusal::Token(_) => (StatusCode::UNAUTHORIZED, "token_refused"),
-            Refusal::Environment { .. } => (StatusCode::UNAUTHORIZED, "wrong_environment"),
-            Refusal::Handler(error) if error.is_permanent() => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused")
-            }
-            Refusal::Handler(_) => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
-            // A body that broke off says nothing about the next attempt.
-            Refusal::Incomplete => (StatusCode::SERVICE_UNAVAILABLE, "body_incomplete"),
-            Refusal::KeysUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),
-            Refusal::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "event_unreadable"),
-            Refusal::InProgress => (StatusCode::SERVICE_UNAVAILABLE, "in_progress"),
-            Refusal::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
-            Refusal::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-            Refusal::Deadline(_) => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
-        }
-    }
-
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
-        self.row().0
+        match self {
+            Self::Stored | Self::Handled | Self::Duplicate => StatusCode::OK,
+            Self::Refused(refusal) => refusal.status(),
+        }
     }
 
     /// A stable machine code, the same in the answer's body, in logs and in metrics.
     pub fn code(&self) -> &'static str {
-        self.row().1
+        match self {
+            Self::Stored => "stored",
+            Self::Handled => "handled",
+            Self::Duplicate => "duplicate",
+            Self::Refused(refusal) => refusal.code(),
+        }
     }
 
     /// How long the provider is asked to wait before it tries again; with every 503.
@@ -163,7 +138,7 @@ impl Outcome {
     /// The answer: empty with 2xx, else a small `application/problem+json` (RFC 9457) that holds the status and
     /// the [`code`](Self::code), and nothing that came from the request.
     pub fn response(&self) -> Response<Bytes> {
-        let (status, code) = self.row();
+        let (status, code) = (self.status(), self.code());
         let body = if self.is_accepted() { Bytes::new() } else { problem(status, code) };
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -184,6 +159,57 @@ impl Outcome {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
         response
+    }
+}
+
+impl Refusal {
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.row().0
+    }
+
+    /// A stable machine code, the same in the answer's body, in logs and in metrics.
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// The status and the machine code of the answer: the one table.
+    fn row(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Admission(AdmissionError::Header(_)) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            // The server is set up wrongly, which can be mended before the provider gives up.
+            Self::Admission(AdmissionError::NoPeerAddress) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "source_unknown")
+            }
+            Self::Admission(_) => (StatusCode::FORBIDDEN, "source_not_allowed"),
+            Self::MediaType(_) | Self::Encoding(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+            }
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::AmbiguousToken | Self::Token(VerifyError::Malformed(_)) => {
+                (StatusCode::BAD_REQUEST, "malformed_token")
+            }
+            // Two clocks disagree. Time alone may mend that, or somebody who mends the clock.
+            Self::Token(VerifyError::NotYetIssued { .. } | VerifyError::NotYetValid { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not_yet_valid")
+            }
+            Self::Token(_) => (StatusCode::UNAUTHORIZED, "token_refused"),
+            Self::Environment { .. } => (StatusCode::UNAUTHORIZED, "wrong_environment"),
+            Self::Handler(error) if error.is_permanent() => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused")
+            }
+            Self::Buried => (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused"),
+            Self::Handler(_) => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
+            // A body that broke off says nothing about the next attempt.
+            Self::Incomplete => (StatusCode::SERVICE_UNAVAILABLE, "body_incomplete"),
+            Self::KeysUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),
+            Self::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "event_unreadable"),
+            Self::InProgress => (StatusCode::SERVICE_UNAVAILABLE, "in_progress"),
+            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Deadline(_) => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
+        }
     }
 }
 

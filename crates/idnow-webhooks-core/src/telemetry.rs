@@ -1,7 +1,8 @@
 //! What can be observed from outside: one log line and a few metrics for each delivery.
 //!
 //! Metrics go through the [`metrics`] facade, logs and spans through [`tracing`]. No token, secret or header
-//! value is ever among them; what a stranger sent is cut and escaped.
+//! value is ever among them, but for a `Content-Type` or `Content-Encoding` that was refused. What a stranger
+//! sent is cut and escaped.
 //!
 //! | metric | kind | labels | meaning |
 //! |---|---|---|---|
@@ -9,14 +10,19 @@
 //! | `idnow_webhooks_delivery_seconds` | histogram | | from arrival to answer |
 //! | `idnow_webhooks_verification_seconds` | histogram | | checking one token, without fetching keys |
 //! | `idnow_webhooks_handler_seconds` | histogram | `result`: `ok`, `retry`, `permanent` | one run of the handlers for an event |
+//! | `idnow_webhooks_late_total` | counter | `outcome` | events whose handling ended after the answer, or after the client went away |
 //! | `idnow_webhooks_unknown_events_total` | counter | | events that neither this version nor a handler knows |
 //! | `idnow_webhooks_monitored_sources_total` | counter | | deliveries that the allow list would have refused in enforcing mode |
 //! | `idnow_webhooks_key_refreshes_total` | counter | `result`: `ok`, `error` | fetches of the key set (by `idnow-webhooks-jwks`) |
 //! | `idnow_webhooks_key_refresh_seconds` | histogram | | one such fetch |
 //! | `idnow_webhooks_keys` | gauge | | usable keys known |
 //!
+//! Deliveries whose client waits for no answer any more are counted as `client_gone`; those of
+//! [`Receiver::verify`](crate::Receiver::verify) as `verified`.
+//!
 //! Every delivery runs in the span `idnow_webhook` (target `idnow_webhooks::delivery`) and ends with one event
-//! of that target: level INFO when it was accepted, WARN when it was refused, ERROR when the store failed.
+//! of that target: level INFO when it was accepted, WARN when it was refused, ERROR when the store
+//! failed. A handler that ends after the answer adds one more, with `late` instead of `outcome`.
 //!
 //! | field | meaning |
 //! |---|---|
@@ -29,11 +35,15 @@
 
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
+use crate::event::Arrival;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::HandlerResult;
 
 pub(crate) const TARGET: &str = "idnow_webhooks::delivery";
 
+const LATE: &str = "idnow_webhooks_late_total";
 /// The outcome of a delivery that nobody waited for any more.
 const GONE: &str = "client_gone";
 const DELIVERIES: &str = "idnow_webhooks_deliveries_total";
@@ -54,9 +64,19 @@ impl Watch {
         Self { arrived, answered: false }
     }
 
-    pub(crate) fn answered(mut self, outcome: &Outcome) {
+    pub(crate) fn answered(mut self, result: Result<&'static str, &Refusal>) {
         self.answered = true;
-        delivery(outcome, self.arrived.elapsed());
+        let elapsed = self.arrived.elapsed();
+        let elapsed_us = micros(elapsed);
+        match result {
+            Ok(code) => {
+                let status = StatusCode::OK.as_u16();
+                tracing::info!(target: TARGET, outcome = code, status, elapsed_us, "delivery accepted");
+                metrics::counter!(DELIVERIES, "outcome" => code, "check" => "").increment(1);
+            }
+            Err(refusal) => refused(refusal, elapsed_us, "delivery refused"),
+        }
+        metrics::histogram!(DELIVERY_SECONDS).record(elapsed.as_secs_f64());
     }
 }
 
@@ -74,24 +94,53 @@ fn micros(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn delivery(outcome: &Outcome, elapsed: Duration) {
-    let (code, status) = (outcome.code(), outcome.status().as_u16());
-    let elapsed_us = micros(elapsed);
-    let check = match outcome {
-        Outcome::Refused(Refusal::Token(error)) => error.check(),
+fn refused(refusal: &Refusal, elapsed_us: u64, message: &'static str) {
+    let (code, status) = (refusal.code(), refusal.status().as_u16());
+    let check = match refusal {
+        Refusal::Token(error) => error.check(),
         _ => "",
     };
-    match outcome {
-        Outcome::Refused(reason @ Refusal::Store(_)) => {
-            tracing::error!(target: TARGET, outcome = code, status, %reason, elapsed_us, "delivery refused");
-        }
-        Outcome::Refused(reason) => {
-            tracing::warn!(target: TARGET, outcome = code, status, check, %reason, elapsed_us, "delivery refused");
-        }
-        _ => tracing::info!(target: TARGET, outcome = code, status, elapsed_us, "delivery accepted"),
+    if matches!(refusal, Refusal::Store(_)) {
+        tracing::error!(target: TARGET, outcome = code, status, reason = %refusal, elapsed_us, "{message}");
+    } else {
+        tracing::warn!(target: TARGET, outcome = code, status, check, reason = %refusal, elapsed_us, "{message}");
     }
     metrics::counter!(DELIVERIES, "outcome" => code, "check" => check).increment(1);
-    metrics::histogram!(DELIVERY_SECONDS).record(elapsed.as_secs_f64());
+}
+
+/// Notes how the handling of an event ended whose delivery was answered before, or left alone by the client.
+pub(crate) fn after_the_answer(result: &Result<Outcome, Refusal>, elapsed: Duration) {
+    let elapsed_us = micros(elapsed);
+    let code = match result {
+        Ok(outcome) => {
+            let code = outcome.code();
+            tracing::info!(target: TARGET, late = code, elapsed_us, "the event was handled after the answer");
+            code
+        }
+        Err(refusal) => {
+            let code = refusal.code();
+            tracing::error!(
+                target: TARGET, late = code, reason = %refusal, elapsed_us, "handling the event failed after the answer"
+            );
+            code
+        }
+    };
+    metrics::counter!(LATE, "outcome" => code).increment(1);
+}
+
+/// Writes into the span what the event is.
+pub(crate) fn identify(arrival: &Arrival) {
+    let span = tracing::Span::current();
+    for (field, value) in [("event_id", arrival.id()), ("event_name", arrival.name())] {
+        if let Some(value) = value {
+            span.record(field, value);
+        }
+    }
+    if let Arrival::Event(event) = arrival
+        && let Some(attempt) = event.deliver_id.as_deref()
+    {
+        span.record("attempt", attempt);
+    }
 }
 
 pub(crate) fn verification(started: Instant) {

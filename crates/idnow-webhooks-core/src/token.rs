@@ -156,7 +156,8 @@ impl<'a> RawClaims<'a> {
                 "iat" => claims.iat = value.optional(numeric_date)?,
                 "exp" => claims.exp = value.optional(numeric_date)?,
                 "nbf" => claims.nbf = value.optional(numeric_date)?,
-                "sub" => claims.sub = value.optional(Reader::text)?,
+                // Nothing depends on it, so another type than text is no reason to lose an event.
+                "sub" if value.peek() == Some(b'"') => claims.sub = Some(value.text()?),
                 "data" => {
                     let (envelope, text) = value.attempt(Envelope::read)?;
                     claims.data = Some(Data { text, envelope });

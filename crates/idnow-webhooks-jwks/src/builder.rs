@@ -27,9 +27,10 @@ pub struct JwksSourceBuilder {
     policy: Policy,
 }
 
-impl JwksSourceBuilder {
-    pub(crate) fn new(location: Location) -> Self {
-        Self {
+impl JwksSource {
+    /// Begins to set up a key source for this location.
+    pub fn builder(location: Location) -> JwksSourceBuilder {
+        JwksSourceBuilder {
             location,
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(5),
@@ -39,7 +40,9 @@ impl JwksSourceBuilder {
             policy: Policy::default(),
         }
     }
+}
 
+impl JwksSourceBuilder {
     /// How long connecting to the server may take. Default: 3 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;

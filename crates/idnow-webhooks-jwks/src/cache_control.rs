@@ -25,9 +25,15 @@ pub(crate) fn lifetime(headers: &HeaderMap) -> Option<Duration> {
             }
         }
     }
-    // A cache in between may have held the answer for a while already.
-    let age = headers.get(AGE).and_then(|value| value.to_str().ok()).map_or(0, |text| seconds(text.trim()));
-    found.map(|max_age| Duration::from_secs(max_age.saturating_sub(age)))
+    found.map(|max_age| Duration::from_secs(max_age).saturating_sub(age(headers)))
+}
+
+/// For how long a cache in between had held the answer.
+///
+/// Of a list the first member counts, and what cannot be understood is ignored (RFC 9111, section 5.1).
+pub(crate) fn age(headers: &HeaderMap) -> Duration {
+    let text = headers.get(AGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Duration::from_secs(seconds(text.split(',').next().unwrap_or_default().trim()))
 }
 
 fn seconds(text: &str) -> u64 {
@@ -66,6 +72,8 @@ mod tests {
         assert_eq!(of(&["max-age=300", "max-age=200"], None), Some(200));
         assert_eq!(of(&["max-age=300"], Some("100")), Some(200));
         assert_eq!(of(&["max-age=300"], Some("400")), Some(0));
+        assert_eq!(of(&["max-age=300"], Some(" 100 , 7")), Some(200));
+        assert_eq!(of(&["max-age=300"], Some("soon")), Some(300));
         assert_eq!(of(&["max-age=99999999999999999999999"], None), Some(u64::MAX));
     }
 

@@ -1,14 +1,23 @@
+use std::time::Duration;
+
 use serde::Deserialize;
 use url::Url;
 
 use crate::error::FetchError;
+use crate::fetch::Document;
 use crate::http_client::HttpClient;
-use crate::location::{is_safe, shown, shown_text};
+use crate::location::{is_safe, shown_text};
 
 #[derive(Deserialize)]
-struct Document {
+struct Metadata {
     issuer: String,
     jwks_uri: String,
+}
+
+/// Where the keys are, and for how long a cache in between had known that.
+pub(crate) struct KeyUrl {
+    pub(crate) url: Url,
+    pub(crate) age: Duration,
 }
 
 /// Asks the issuer's discovery document (OpenID Connect Discovery 1.0) where the keys are.
@@ -17,22 +26,24 @@ pub(crate) async fn key_url(
     issuer: &str,
     document_url: &Url,
     max_bytes: usize,
-) -> Result<Url, FetchError> {
-    let (url, body, _) = http.get(document_url, max_bytes).await?;
-    let document: Document = match serde_json::from_slice(&body) {
-        Ok(document) => document,
+) -> Result<KeyUrl, FetchError> {
+    let Document { location: url, body, age, .. } = http.get(document_url, max_bytes).await?;
+    let metadata: Metadata = match serde_json::from_slice(&body) {
+        Ok(metadata) => metadata,
         Err(source) => return Err(FetchError::Discovery { url, source }),
     };
     // Section 4.3: without this check one tenant of a shared server could speak for another.
-    if document.issuer != issuer {
-        let found = document.issuer.chars().take(200).collect();
+    if metadata.issuer != issuer {
+        let found = metadata.issuer.chars().take(200).collect();
         return Err(FetchError::IssuerMismatch { url, expected: issuer.to_owned(), found });
     }
-    match Url::parse(&document.jwks_uri) {
-        Ok(key_url) if is_safe(&key_url) => Ok(key_url),
+    // What speaks for another machine must not hand the choice of keys to whoever may listen on this one.
+    let plain_http = document_url.scheme() == "http";
+    match Url::parse(&metadata.jwks_uri) {
+        Ok(url) if is_safe(&url) && (plain_http || url.scheme() == "https") => Ok(KeyUrl { url, age }),
         _ => {
-            let found = shown_text(&document.jwks_uri).chars().take(200).collect();
-            Err(FetchError::KeyUrl { url: shown(document_url), found })
+            let found = shown_text(&metadata.jwks_uri).chars().take(200).collect();
+            Err(FetchError::KeyUrl { url, found })
         }
     }
 }

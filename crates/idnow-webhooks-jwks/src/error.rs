@@ -15,14 +15,14 @@ type Source = Box<dyn Error + Send + Sync>;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The key URL or the issuer is not an absolute URL.
-    #[error(
-        "the {what} is not an absolute URL ({cause}): give one such as https://keys.example.com/jwks.json"
-    )]
+    #[error("the {what} is not an absolute URL ({cause}): give one such as {example}")]
     InvalidUrl {
         /// Which setting it is: `key URL` or `issuer`.
         what: &'static str,
         /// What the URL parser said.
         cause: String,
+        /// What such a URL looks like.
+        example: &'static str,
     },
     /// The key URL or the issuer is not HTTPS, and not plain HTTP to this very machine either.
     #[error(
@@ -154,7 +154,8 @@ pub enum FetchError {
     },
     /// The server answered with a redirect, which is never followed.
     #[error(
-        "{url} answered with a redirect ({status}) to {target}, which is not followed: configure the final URL"
+        "{url} answered with a redirect ({status}) to {target}, which is not followed: configure the \
+         final URL of the keys"
     )]
     Redirect {
         /// The URL that was fetched.
@@ -174,7 +175,7 @@ pub enum FetchError {
     },
     /// The answer or file is larger than the limit.
     #[error(
-        "{location} is larger than {limit} bytes: check that it is a key set, or raise max_response_bytes"
+        "{location} is larger than {limit} bytes: check that it is the right place, or raise max_response_bytes"
     )]
     TooLarge {
         /// The URL or file.
@@ -224,7 +225,10 @@ pub enum FetchError {
         found: String,
     },
     /// The discovery document names a key URL that is not safe to use.
-    #[error("{url} names the `jwks_uri` {found}, which is not an https URL (or http to this machine)")]
+    #[error(
+        "{url} names the `jwks_uri` {found}, which is not an https URL (plain http is only allowed when both are \
+         on this machine and the issuer is plain http, too)"
+    )]
     KeyUrl {
         /// The URL of the discovery document.
         url: String,

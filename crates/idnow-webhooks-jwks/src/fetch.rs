@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use idnow_webhooks_core::keys::KeySet;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::error::FetchError;
 use crate::http_client::HttpClient;
@@ -15,10 +13,19 @@ use crate::{discovery, file};
 /// What a successful fetch brought.
 pub(crate) struct Fetched {
     pub(crate) keys: KeySet,
-    /// The number of usable entries.
-    pub(crate) usable: usize,
     /// How long the keys may be used by what the server says. `None` if it does not say.
     pub(crate) lifetime: Option<Duration>,
+    /// How old they were already, because a cache in between answered.
+    pub(crate) age: Duration,
+}
+
+/// What was read at one place.
+pub(crate) struct Document {
+    /// The URL or file, as shown in messages.
+    pub(crate) location: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) age: Duration,
 }
 
 /// Where and how to fetch.
@@ -37,28 +44,30 @@ impl Fetcher {
     }
 
     async fn fetch_unbounded(&self) -> Result<Fetched, FetchError> {
-        let (location, body, lifetime) = match &self.location {
+        let document = match &self.location {
             Checked::Url(url) => self.http.get(url, self.max_bytes).await?,
             Checked::Issuer { issuer, document } => {
-                let url = discovery::key_url(&self.http, issuer, document, self.max_bytes).await?;
-                self.http.get(&url, self.max_bytes).await?
+                let found = discovery::key_url(&self.http, issuer, document, self.max_bytes).await?;
+                let mut keys = self.http.get(&found.url, self.max_bytes).await?;
+                // The issuer may have moved its keys since a cache got the document that led here.
+                keys.age = keys.age.max(found.age);
+                keys
             }
-            Checked::File(path) => {
-                let body = file::read(path, self.max_bytes).await?;
+            Checked::File(path) => Document {
+                location: path.display().to_string(),
+                body: file::read(path, self.max_bytes).await?,
                 // A file says nothing about its lifetime, and reading it again costs next to nothing.
-                (path.display().to_string(), body, Some(Duration::ZERO))
-            }
+                lifetime: Some(Duration::ZERO),
+                age: Duration::ZERO,
+            },
         };
-        parse(location, &body, lifetime)
+        parse(document)
     }
 }
 
-fn parse(location: String, body: &[u8], lifetime: Option<Duration>) -> Result<Fetched, FetchError> {
-    #[derive(Deserialize)]
-    struct Document {
-        keys: Vec<IgnoredAny>,
-    }
-    let keys = match KeySet::from_jwks(body) {
+fn parse(document: Document) -> Result<Fetched, FetchError> {
+    let Document { location, body, lifetime, age } = document;
+    let keys = match KeySet::from_jwks(&body) {
         Ok(keys) => keys,
         Err(source) => return Err(FetchError::KeySet { location, source }),
     };
@@ -67,7 +76,5 @@ fn parse(location: String, body: &[u8], lifetime: Option<Duration>) -> Result<Fe
     if keys.is_empty() {
         return Err(FetchError::NoUsableKeys { location, skipped: keys.skipped().to_vec() });
     }
-    let entries = serde_json::from_slice::<Document>(body).map_or(0, |document| document.keys.len());
-    let usable = entries.saturating_sub(keys.skipped().len());
-    Ok(Fetched { keys, usable, lifetime })
+    Ok(Fetched { keys, lifetime, age })
 }

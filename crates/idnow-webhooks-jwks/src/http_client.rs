@@ -3,13 +3,14 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{ACCEPT, LOCATION};
+use http::header::{ACCEPT, CACHE_CONTROL, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Response};
 use url::Url;
 
 use crate::cache_control;
 use crate::error::{ConfigError, FetchError, root_cause};
+use crate::fetch::Document;
 use crate::location::shown;
 
 /// Long enough for discovery and keys to share a connection, too short to run into one that the other side
@@ -53,18 +54,17 @@ impl HttpClient {
         Ok(self.https.get_or_init(|| client))
     }
 
-    /// The URL as shown in messages, the body, and how long the answer may be used.
-    pub(crate) async fn get(
-        &self,
-        url: &Url,
-        max_bytes: usize,
-    ) -> Result<(String, Vec<u8>, Option<Duration>), FetchError> {
+    pub(crate) async fn get(&self, url: &Url, max_bytes: usize) -> Result<Document, FetchError> {
         let client = if url.scheme() == "https" {
             self.https().map_err(|error| FetchError::HttpClient(Arc::new(error)))?
         } else {
             &self.loopback
         };
-        let request = client.get(url.clone()).header(ACCEPT, "application/jwk-set+json, application/json");
+        let request = client
+            .get(url.clone())
+            .header(ACCEPT, "application/jwk-set+json, application/json")
+            // What a cache in between remembers cannot say which keys are valid now.
+            .header(CACHE_CONTROL, "no-cache");
         let mut response = request.send().await.map_err(|error| self.classify(url, error))?;
         check_status(url, &response)?;
         let too_large = || FetchError::TooLarge { location: shown(url), limit: max_bytes };
@@ -78,7 +78,12 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((shown(url), body, cache_control::lifetime(response.headers())))
+        Ok(Document {
+            location: shown(url),
+            body,
+            lifetime: cache_control::lifetime(response.headers()),
+            age: cache_control::age(response.headers()),
+        })
     }
 
     fn classify(&self, url: &Url, error: reqwest::Error) -> FetchError {

@@ -60,6 +60,10 @@
 //! `localhost` and loopback addresses. Redirects are not followed. Connecting, the whole fetch, and the size of
 //! the answer are limited. Proxies: see [`no_proxy`](JwksSourceBuilder::no_proxy).
 //!
+//! Caches between here and the key server are asked not to answer (`Cache-Control: no-cache`). When one does all
+//! the same, and says how old its answer is (`Age`), the keys are used; but a token with an unknown key that
+//! arrived after the cache got them is not called forged on that ground: its sender is asked to try again.
+//!
 //! # What can be observed
 //!
 //! Events go to the `tracing` target `idnow_webhooks::keys`. URLs in them have neither user info nor query.
@@ -72,13 +76,8 @@
 //! | `keys.refresh_failed` | warn | a fetch failed |
 //! | `keys.too_stale` | error | the last good keys were given up |
 //!
-//! | metric | kind | meaning |
-//! |---|---|---|
-//! | `idnow_webhooks_key_refreshes_total` | counter | fetches, by `result`: `ok` or `error` |
-//! | `idnow_webhooks_key_refresh_seconds` | histogram | duration of a fetch |
-//! | `idnow_webhooks_keys` | gauge | usable keys |
-//!
-//! [`JwksSource::status`] says the same for a readiness check.
+//! The metrics are listed with all others in [`idnow_webhooks_core::telemetry`]. [`JwksSource::status`] tells a
+//! readiness check how the keys are.
 
 mod builder;
 mod cache_control;

@@ -10,7 +10,7 @@ pub const SANDBOX_JWKS_URL: &str = "https://auth.eu.platform.idnow.sx/oidc/.well
 /// The production key URL.
 pub const PRODUCTION_JWKS_URL: &str = "https://auth.eu.platform.idnow.io/oidc/.well-known/jwks.json";
 
-/// Where the keys are. Checked when the key source is started.
+/// Where the keys are. Checked when the key source is started, or earlier by [`validate`](Self::validate).
 #[derive(Clone)]
 pub struct Location(Place);
 
@@ -33,7 +33,8 @@ impl Location {
     ///
     /// Give the issuer exactly as tokens carry it in `iss`: the discovery document must name the same one,
     /// character by character. The document is read again on every fetch, so the provider can move its keys.
-    /// Both URLs must be HTTPS, with the same exception as for [`url`](Self::url).
+    /// The issuer must be HTTPS, with the same exception as for [`url`](Self::url). The URL of the keys must be
+    /// HTTPS, too, unless the issuer itself is plain HTTP on this machine.
     pub fn issuer(issuer: impl Into<String>) -> Self {
         Self(Place::Issuer(issuer.into()))
     }
@@ -47,11 +48,34 @@ impl Location {
         Self(Place::File(path.into()))
     }
 
-    pub(crate) fn check(self) -> Result<Checked, ConfigError> {
-        match self.0 {
-            Place::Url(text) => Ok(Checked::Url(checked(&text, "key URL")?)),
+    /// Whether keys could be fetched from here, as far as can be told without trying.
+    ///
+    /// [`connect`](crate::JwksSourceBuilder::connect) and [`start`](crate::JwksSourceBuilder::start) check the
+    /// same. This is for programs that read their whole configuration first, and can say where a mistake is.
+    /// Nothing is fetched or opened; a file passes, whether it exists or not.
+    ///
+    /// ```
+    /// use idnow_webhooks_jwks::Location;
+    ///
+    /// assert!(Location::issuer("https://auth.example.com/oidc").validate().is_ok());
+    /// assert!(Location::issuer("auth.example.com").validate().is_err());
+    /// assert!(Location::url("http://keys.example.com/jwks.json").validate().is_err(), "not https");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidUrl`], [`ConfigError::InsecureUrl`] or [`ConfigError::InvalidIssuer`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check().map(drop)
+    }
+
+    pub(crate) fn check(&self) -> Result<Checked, ConfigError> {
+        match &self.0 {
+            Place::Url(text) => {
+                Ok(Checked::Url(checked(text, "key URL", "https://keys.example.com/jwks.json")?))
+            }
             Place::Issuer(issuer) => {
-                let mut url = checked(&issuer, "issuer")?;
+                let mut url = checked(issuer, "issuer", "https://auth.example.com/oidc")?;
                 let plain = url.query().is_none()
                     && url.fragment().is_none()
                     && url.username().is_empty()
@@ -62,9 +86,9 @@ impl Location {
                 let path = url.path().strip_suffix('/').unwrap_or(url.path());
                 let path = format!("{path}/.well-known/openid-configuration");
                 url.set_path(&path);
-                Ok(Checked::Issuer { issuer, document: url })
+                Ok(Checked::Issuer { issuer: issuer.clone(), document: url })
             }
-            Place::File(path) => Ok(Checked::File(path)),
+            Place::File(path) => Ok(Checked::File(path.clone())),
         }
     }
 }
@@ -106,8 +130,12 @@ impl fmt::Display for Checked {
     }
 }
 
-fn checked(text: &str, what: &'static str) -> Result<Url, ConfigError> {
-    let url = Url::parse(text).map_err(|error| ConfigError::InvalidUrl { what, cause: error.to_string() })?;
+fn checked(text: &str, what: &'static str, example: &'static str) -> Result<Url, ConfigError> {
+    let url = Url::parse(text).map_err(|error| ConfigError::InvalidUrl {
+        what,
+        cause: error.to_string(),
+        example,
+    })?;
     if is_safe(&url) { Ok(url) } else { Err(ConfigError::InsecureUrl { what, url: shown(&url) }) }
 }
 
@@ -126,6 +154,10 @@ pub(crate) fn is_safe(url: &Url) -> bool {
 
 /// The URL without the parts that may hold secrets.
 pub(crate) fn shown(url: &Url) -> String {
+    // `user:password@host` is a URL of the scheme `user`.
+    if url.cannot_be_a_base() {
+        return format!("{}:(not shown)", url.scheme());
+    }
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
@@ -193,6 +225,10 @@ mod tests {
         assert_eq!(shown_text(url), "http://keys.example.com/jwks");
         for text in [error.to_string(), format!("{error:?}"), format!("{:?}", Location::url(url))] {
             assert!(text.contains("keys.example.com") && !text.contains("hunter2"), "{text}");
+        }
+        let bare = Location::url("user:hunter2@keys.example.com");
+        for text in [bare.validate().unwrap_err().to_string(), format!("{bare:?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
         }
     }
 }

@@ -30,8 +30,8 @@ impl Observer {
         Self { location, key_ids: None, skipped: Vec::new() }
     }
 
-    pub(crate) fn succeeded(&mut self, keys: &KeySet, usable: usize, took: Duration, lifetime: Duration) {
-        let location = &*self.location;
+    pub(crate) fn succeeded(&mut self, keys: &KeySet, took: Duration, lifetime: Duration, age: Duration) {
+        let (location, usable) = (&*self.location, keys.len());
         let ids = keys.key_ids();
         if self.key_ids.as_ref().is_none_or(|known| *known != ids) {
             info!(
@@ -53,6 +53,7 @@ impl Observer {
         debug!(
             name: "keys.refreshed", target: TARGET,
             location, usable, seconds = took.as_secs_f64(), lifetime_seconds = lifetime.as_secs(),
+            age_seconds = age.as_secs(),
             "fetched the verification keys"
         );
         // A gauge is a float by definition, and a key set has at most a hundred entries.

@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use idnow_webhooks_core::keys::{KeySet, KeySource, KeysUnavailable};
 use tokio::time::Instant;
 
-use crate::builder::JwksSourceBuilder;
 use crate::error::JwksError;
-use crate::location::Location;
 use crate::state::Answer;
 use crate::status::Status;
 use crate::task::TaskHandle;
@@ -28,11 +26,6 @@ pub struct JwksSource {
 }
 
 impl JwksSource {
-    /// Begins to set up a key source for this location.
-    pub fn builder(location: Location) -> JwksSourceBuilder {
-        JwksSourceBuilder::new(location)
-    }
-
     pub(crate) fn new(task: TaskHandle, location: Arc<str>) -> Self {
         Self { task, location, empty: Arc::default() }
     }

@@ -6,6 +6,10 @@ use tokio::time::Instant;
 
 use crate::error::FetchError;
 
+const FROM_CACHE: &str = "a cache in front of the key server answered with keys from before this delivery, \
+                          though it was asked not to: make it honour `Cache-Control: no-cache` of requests, or \
+                          shorten `max-age`";
+
 /// What the background task publishes, and everything that callers decide by.
 ///
 /// Freshness is compared in the standard library's time, as the contract of `KeySource` is; waiting goes by
@@ -24,7 +28,9 @@ pub(crate) struct State {
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) keys: Arc<KeySet>,
-    pub(crate) began: StdInstant,
+    /// The server published these keys then or later: when the fetch began, less the age of the answer. `None`
+    /// is before any instant.
+    pub(crate) as_of: Option<StdInstant>,
     pub(crate) fetched_at: Instant,
     pub(crate) expires_at: Instant,
     /// From this instant on they must not be used any more.
@@ -58,14 +64,21 @@ impl State {
     }
 
     pub(crate) fn answer(&self, arrived: StdInstant, now: Instant) -> Answer {
-        if let Some(held) = self.keys(now).filter(|held| held.began >= arrived) {
+        if let Some(held) = self.keys(now).filter(|held| held.as_of >= Some(arrived)) {
             return Answer::Done(Ok(Arc::clone(&held.keys)));
         }
         let cooling = self.cooling(now);
-        if let Some(Attempt { began, error: Some(error) }) = &self.last
-            && *began >= arrived
-        {
-            return Answer::Done(Err(unavailable(error.to_string(), cooling)));
+        // A fetch that began late enough and still did not bring fresh keys is not repeated for this caller: the
+        // next one would most likely bring the same.
+        let reason = match &self.last {
+            Some(Attempt { began, error: Some(error) }) if *began >= arrived => Some(error.to_string()),
+            Some(Attempt { began, error: None }) if *began >= arrived => {
+                self.keys(now).map(|_| FROM_CACHE.to_owned())
+            }
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return Answer::Done(Err(unavailable(reason, cooling)));
         }
         if self.in_flight {
             // Also for a fetch that began too early to answer this caller: it decides about the cool-down, and
@@ -102,9 +115,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn held(began: StdInstant, now: Instant) -> Held {
-        let expires_at = now + SECOND;
-        Held { keys: Arc::default(), began, fetched_at: now, expires_at, stale_at: now + 2 * SECOND }
+    fn held(as_of: StdInstant, now: Instant) -> Held {
+        let (as_of, expires_at) = (Some(as_of), now + SECOND);
+        Held { keys: Arc::default(), as_of, fetched_at: now, expires_at, stale_at: now + 2 * SECOND }
     }
 
     fn failed(began: StdInstant) -> Attempt {
@@ -122,6 +135,19 @@ mod tests {
         let state = State { last: Some(failed(then)), ..State::default() };
         assert!(matches!(state.answer(then, now), Answer::Done(Err(_))));
         assert!(matches!(state.answer(then + Duration::from_nanos(1), now), Answer::Ask));
+    }
+
+    #[test]
+    fn keys_from_before_the_arrival_answer_nobody_and_are_not_fetched_twice() {
+        let (arrived, now) = (StdInstant::now(), Instant::now());
+        let last = Some(Attempt { began: arrived, error: None });
+        for as_of in [None, arrived.checked_sub(SECOND)] {
+            let held = Some(Held { as_of, ..held(arrived, now) });
+            let state = State { held, last: last.clone(), ..State::default() };
+            let Answer::Done(Err(error)) = state.answer(arrived, now) else { panic!("{as_of:?}") };
+            assert!(error.reason.contains("a cache"), "{error}");
+            assert!(matches!(state.answer(arrived + SECOND, now), Answer::Ask));
+        }
     }
 
     #[test]

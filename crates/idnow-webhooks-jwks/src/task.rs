@@ -173,7 +173,7 @@ impl Task {
         self.next = now + Policy::refresh_after(lifetime);
         let held = Held {
             keys: Arc::clone(&keys),
-            began,
+            as_of: began.checked_sub(fetched.age),
             fetched_at: now,
             expires_at: now + lifetime,
             stale_at: now + lifetime + self.policy.max_stale,
@@ -184,7 +184,7 @@ impl Task {
             state.last = Some(Attempt { began, error: None });
             state.held = Some(held);
         });
-        self.observer.succeeded(&keys, fetched.usable, began.elapsed(), lifetime);
+        self.observer.succeeded(&keys, began.elapsed(), lifetime, fetched.age);
     }
 
     fn failed(&mut self, began: StdInstant, error: FetchError) {

@@ -13,7 +13,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use idnow_webhooks_core::keys::KeyLookup;
 use idnow_webhooks_testkit::{FixedClock, PUBLISHED_EXAMPLE, Provider, SampleEvent, SigningKey};
 use serde_json::{Value, json};
 
@@ -188,7 +187,8 @@ fn the_provider_signs_with_its_key_and_its_settings() {
 
     let (message, signature) = token.rsplit_once('.').unwrap();
     let keys = provider.key().key_set();
-    let KeyLookup::One(found) = keys.lookup(key.algorithm(), key.key_id()) else { panic!("key not found") };
+    let found: Vec<_> = keys.candidates(key.algorithm(), key.key_id()).collect();
+    let [found] = found[..] else { panic!("not one key: {found:?}") };
     assert!(found.verifies(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()));
 
     clock.advance(Duration::from_secs(5));

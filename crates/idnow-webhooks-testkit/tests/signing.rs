@@ -10,7 +10,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use idnow_webhooks_core::keys::{Algorithm, KeyLookup, KeySet};
+use idnow_webhooks_core::keys::{Algorithm, KeySet};
 use idnow_webhooks_testkit::{SigningKey, compact};
 use serde_json::{Value, json};
 
@@ -28,10 +28,9 @@ fn verifies(
     message: &[u8],
     signature: &[u8],
 ) -> bool {
-    match set.lookup(algorithm, key_id) {
-        KeyLookup::One(key) => key.verifies(message, signature),
-        other => panic!("expected one key for {algorithm}, found {other:?}"),
-    }
+    let found: Vec<_> = set.candidates(algorithm, key_id).collect();
+    let [key] = found[..] else { panic!("expected one key for {algorithm}, found {found:?}") };
+    key.verifies(message, signature)
 }
 
 #[test]

@@ -12,6 +12,10 @@ use tower_service::Service;
 
 /// Answers the requests for one path as deliveries, and passes all others through untouched.
 ///
+/// The path is compared with that of the request as it arrives here, so put the layer around the whole
+/// application: inside of axum's `Router::nest` the prefix is already gone, and without a route or fallback of its
+/// own there the request does not arrive at all.
+///
 /// The wrapped service's response body must be made from [`Bytes`], as those of axum and of
 /// `http_body_util::Full` are.
 ///

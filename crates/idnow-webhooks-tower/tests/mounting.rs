@@ -51,7 +51,7 @@ async fn the_peer_address_comes_from_the_extension_and_nowhere_else() {
     let admission = Admission::new().allow("192.0.2.0/24".parse().unwrap());
     let receiver = provider.receiver().admission(admission).build().unwrap();
     for (peer, status) in
-        [(Some("192.0.2.7"), 200), (Some("::ffff:192.0.2.7"), 200), (Some("198.51.100.1"), 403), (None, 403)]
+        [(Some("192.0.2.7"), 200), (Some("::ffff:192.0.2.7"), 200), (Some("198.51.100.1"), 403), (None, 503)]
     {
         let mut request = Request::post("/").body(provider.token(&SampleEvent::completed())).unwrap();
         if let Some(peer) = peer {
@@ -64,11 +64,11 @@ async fn the_peer_address_comes_from_the_extension_and_nowhere_else() {
 
 /// Over HTTP/2 hyper would send a body even to HEAD.
 #[tokio::test]
-async fn head_gets_the_length_without_the_body() {
+async fn head_gets_no_body() {
     let request = Request::head("/").body(String::new()).unwrap();
     let response = WebhookService::new(receiver()).oneshot(request).await.unwrap();
     assert_eq!(response.status(), 405);
-    assert_ne!(response.headers()["content-length"], "0");
+    assert_eq!(response.headers()["content-length"], "0");
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
 }
 
@@ -84,6 +84,24 @@ mod extractor {
     use idnow_webhooks_tower::Verified;
 
     use super::*;
+
+    /// What the layer's documentation says of axum's `nest`.
+    #[tokio::test]
+    async fn the_layer_belongs_around_the_whole_application() {
+        let inner = || Router::new().route("/other", post(|| async { "other" }));
+        let layer = |path| WebhookLayer::new(receiver(), path);
+        let own_fallback = || inner().fallback(|| async { http::StatusCode::IM_A_TEAPOT });
+        for (app, status) in [
+            (Router::new().nest("/api", inner()).layer(layer("/api/idnow")), 400),
+            (Router::new().nest("/api", inner().layer(layer("/api/idnow"))), 404),
+            (Router::new().nest("/api", inner().layer(layer("/idnow"))), 404),
+            (Router::new().nest("/api", own_fallback().layer(layer("/api/idnow"))), 418),
+            (Router::new().nest("/api", own_fallback().layer(layer("/idnow"))), 400),
+        ] {
+            let request = Request::post("/api/idnow").body(axum::body::Body::from("no token")).unwrap();
+            assert_eq!(app.oneshot(request).await.unwrap().status(), status);
+        }
+    }
 
     async fn completed(Verified(event): Verified<Event<SessionCompleted>>) -> String {
         event.payload.session_id.to_string()
@@ -126,6 +144,16 @@ mod extractor {
         let (status, body) = answer(receiver(), "/completed", provider.token(&unreadable)).await;
         assert_eq!(status, 503);
         assert!(body.contains(r#""code":"event_unreadable""#), "{body}");
+    }
+
+    /// A session that was aborted must never pass for one that was completed.
+    #[tokio::test]
+    async fn gives_no_event_under_another_name() {
+        let token = Provider::new().token(&SampleEvent::aborted());
+        let (status, body) = answer(receiver(), "/completed", token.clone()).await;
+        assert_eq!(status, 503);
+        assert!(body.contains(r#""code":"event_unreadable""#), "{body}");
+        assert_eq!(answer(receiver(), "/any", token).await.0, 200);
     }
 
     #[tokio::test]

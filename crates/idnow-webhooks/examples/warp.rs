@@ -3,7 +3,6 @@
 
 use idnow_webhooks::event::{Event, SessionCompleted};
 use idnow_webhooks::{EventRouter, Settings};
-use warp::Filter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     });
     let receiver = settings.receiver(handlers).await?;
-    let routes = warp::path!("webhooks" / "idnow").and(idnow_webhooks::warp::webhook(receiver));
+    let routes = idnow_webhooks::warp::webhook_at(receiver, &settings.path);
     warp::serve(routes).run(settings.listen).await;
     Ok(())
 }

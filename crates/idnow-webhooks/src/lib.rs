@@ -36,7 +36,7 @@
 //! | `tower` | | `tower::WebhookLayer`, `tower::WebhookService` |
 //! | `axum` | | `axum`: the same, with the peer address and the extractor `Verified` |
 //! | `actix-web` | | `actix_web::Webhook`, a middleware |
-//! | `warp` | | `warp::webhook`, a filter |
+//! | `warp` | | `warp::webhook_at` and `warp::webhook`, filters |
 
 #[cfg(feature = "jwks")]
 pub mod settings;

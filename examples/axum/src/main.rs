@@ -3,7 +3,9 @@
 
 use std::env;
 use std::error::Error;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,11 +18,20 @@ use idnow_webhooks::axum::WebhookLayer;
 use idnow_webhooks::event::{Event, SessionCompleted};
 use idnow_webhooks::{EventRouter, Settings};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use tower_layer::Layer;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+async fn main() -> ExitCode {
+    let coloured = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(coloured).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
         // Open the account, or refuse it. An error here makes the provider send the event again.
@@ -29,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let receiver = settings.receiver(handlers).await?;
     let app = Router::new().route("/health", get(|| async { "ok" }));
-    let app = WebhookLayer::new(receiver, settings.path.as_str()).layer(app);
+    let app = WebhookLayer::new(receiver.clone(), settings.path.as_str()).layer(app);
 
     let handle = Handle::new();
     tokio::spawn(stop_on_signal(handle.clone()));
@@ -48,7 +59,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(tls) => server.acceptor(RustlsAcceptor::new(tls)).serve(app).await,
         None => server.acceptor(DefaultAcceptor::new()).serve(app).await,
     };
-    Ok(result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?)
+    result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
+    // A handler may run on after its delivery was answered.
+    let _ = timeout(Duration::from_secs(10), receiver.idle()).await;
+    Ok(())
 }
 
 /// TLS 1.2 and 1.3, as the provider requires.
@@ -66,6 +80,12 @@ async fn tls_config() -> Result<Option<RustlsConfig>, Box<dyn Error>> {
         format!("WEBHOOK_TLS_CERT {certificate} and WEBHOOK_TLS_KEY {key} cannot be used: {error}")
     })?;
     Ok(Some(config))
+}
+
+#[expect(clippy::print_stderr, reason = "why the service does not run, also where logs are switched off")]
+fn fail(error: &dyn Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that tells where the service is")]

@@ -4,7 +4,9 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use axum_server::Handle;
@@ -12,13 +14,22 @@ use hyper_util::rt::TokioTimer;
 use idnow_webhooks::event::{Event, SessionCompleted};
 use idnow_webhooks::{EventRouter, PeerAddr, Settings};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use tower::{ServiceExt, service_fn};
 use warp::Filter;
 use warp::http::Request;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+async fn main() -> ExitCode {
+    let coloured = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(coloured).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
         // Open the account, or refuse it. An error here makes the provider send the event again.
@@ -26,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     });
     let receiver = settings.receiver(handlers).await?;
-    let webhook = at(&settings.path).and(idnow_webhooks::warp::webhook(receiver));
+    let webhook = idnow_webhooks::warp::webhook_at(receiver.clone(), &settings.path);
     let routes = warp::service(webhook.or(warp::path!("health").map(|| "ok")));
 
     let handle = Handle::new();
@@ -45,18 +56,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         std::future::ready(Ok::<_, Infallible>(service))
     });
     let result = server.serve(connections).await;
-    Ok(result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?)
+    result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
+    // A handler may run on after its delivery was answered.
+    let _ = timeout(Duration::from_secs(10), receiver.idle()).await;
+    Ok(())
 }
 
-/// A filter for a path that is known only at run time.
-fn at(path: &str) -> impl Filter<Extract = (), Error = warp::Rejection> + Clone + use<> {
-    let path = path.to_owned();
-    warp::path::full()
-        .and_then(move |full: warp::path::FullPath| {
-            let here = full.as_str() == path;
-            async move { if here { Ok(()) } else { Err(warp::reject::not_found()) } }
-        })
-        .untuple_one()
+#[expect(clippy::print_stderr, reason = "why the service does not run, also where logs are switched off")]
+fn fail(error: &dyn Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that tells where the service is")]

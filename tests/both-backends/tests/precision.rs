@@ -66,9 +66,11 @@ fn a_number_in_disguise_is_refused() {
             assert_eq!(result.unwrap_err().check(), "form", "{claim} {disguised}");
         }
     }
-    for claim in ["iss", "aud", "sub"] {
-        assert!(with(claim, &json!({ "$serde_json::private::Number": "7" }).to_string()).is_err(), "{claim}");
+    let disguised = json!({ "$serde_json::private::Number": "7" }).to_string();
+    for claim in ["iss", "aud"] {
+        assert!(with(claim, &disguised).is_err(), "{claim}");
     }
+    assert_eq!(with("sub", &disguised).unwrap().subject, None, "a subject that is no text plays no part");
 }
 
 #[test]
@@ -99,7 +101,8 @@ fn members_of_events_are_read_as_text_or_number() {
         .set("note", json!({ "deep": [1, 2.5, -3e300] }));
     let text = event.data().to_string();
     let event: Event<SessionCompleted> = RawEvent::from_json(&text).unwrap().read().unwrap();
-    assert_eq!((event.sequence, event.attempt(), &*event.version, &*event.id), (7, Some(3), "1.0", "42"));
+    assert_eq!((event.sequence, event.attempt(), &*event.id), (7, Some(3), "42"));
+    assert_eq!(event.version.as_deref(), Some("1.0"));
     assert_eq!(event.payload.flow_id, "-5");
     assert_eq!(event.payload.last_step_id.as_deref(), Some("2.5"));
     assert_eq!(event.payload.last_step_type, None);

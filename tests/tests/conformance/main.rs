@@ -83,7 +83,7 @@ macro_rules! on_any_protocol {
                 too_long_in_pieces,
                 too_long_as_declared,
                 too_long_beside_a_header_token,
-                a_client_that_goes_away_in_the_middle,
+                clients_that_do_not_finish,
             }
             beside {
                 its_own_route_is_untouched,

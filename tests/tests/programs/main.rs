@@ -41,7 +41,7 @@ impl World {
 }
 
 async fn post(url: &str, token: String) -> u16 {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let request = client.post(url).header("content-type", "application/jwt").body(token);
     request.send().await.unwrap().status().as_u16()
 }
@@ -105,6 +105,37 @@ async fn a_wrong_value_stops_the_start_with_a_message_that_names_it() {
             log.contains(r#"IDNOW_LEEWAY_SECONDS is "soon": expected a whole number of seconds"#),
             "{program:?}: {log}"
         );
+    }
+}
+
+#[test]
+fn a_misspelt_or_emptied_protection_stops_the_start() {
+    for (name, value, expected) in [
+        ("IDNOW_REQUIRED_HEADER", "X-Auth: hush", "IDNOW_REQUIRED_HEADERS"),
+        ("IDNOW_REQUIRED_HEADERS", "", "IDNOW_REQUIRED_HEADERS is set but empty"),
+    ] {
+        let mut variables = world().variables();
+        variables.push((name, value.to_owned()));
+        let (status, log) = process::fails(DEPLOYABLE[0], &variables);
+        assert!(!status.success() && log.contains(expected) && !log.contains("hush"), "{log}");
+    }
+}
+
+#[test]
+fn errors_are_told_plainly() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for program in DEPLOYABLE {
+        let mut variables = world().variables();
+        variables.push(("LISTEN", address.clone()));
+        let (status, log) = process::fails(program, &variables);
+        assert_eq!(status.code(), Some(1));
+        let last = log.lines().last().unwrap();
+        assert!(
+            last.starts_with(&format!("LISTEN {address}: ")) && !last.ends_with('"'),
+            "{program:?}: {log}"
+        );
+        assert!(!log.contains('\u{1b}'), "no colours into a pipe: {log}");
     }
 }
 

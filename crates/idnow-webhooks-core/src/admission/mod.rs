@@ -81,8 +81,10 @@ impl Admission {
     }
 
     /// Allows a range of source addresses. Without any, all are allowed.
+    ///
+    /// A range of IPv4 addresses mapped into IPv6 (`::ffff:192.0.2.0/120`) is the range of IPv4 addresses.
     pub fn allow(mut self, range: IpNet) -> Self {
-        self.allowed.push(range);
+        self.allowed.push(canonical(range));
         self
     }
 
@@ -92,9 +94,9 @@ impl Admission {
         self
     }
 
-    /// Believes the forwarding header of proxies in this range.
+    /// Believes the forwarding header of proxies in this range, which may be mapped as in [`allow`](Self::allow).
     pub fn trust_proxy(mut self, range: IpNet) -> Self {
-        self.trusted_proxies.push(range);
+        self.trusted_proxies.push(canonical(range));
         self
     }
 
@@ -108,6 +110,15 @@ impl Admission {
     pub fn admit(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Admitted, AdmissionError> {
         let source = self.source(headers, peer);
         let known = source.as_ref().ok().copied().flatten();
+        Ok(Admitted { source: known, would_refuse: self.judge(source, headers)? })
+    }
+
+    /// Checks a request from this source. Gives what the allow list would have refused in enforcing mode.
+    pub(crate) fn judge(
+        &self,
+        source: Result<Option<IpAddr>, AdmissionError>,
+        headers: &HeaderMap,
+    ) -> Result<Option<AdmissionError>, AdmissionError> {
         let would_refuse = match self.check_source(source) {
             Ok(()) => None,
             Err(error) if self.monitor => Some(error),
@@ -116,7 +127,7 @@ impl Admission {
         for header in &self.required {
             header.check(headers).map_err(AdmissionError::Header)?;
         }
-        Ok(Admitted { source: known, would_refuse })
+        Ok(would_refuse)
     }
 
     fn check_source(&self, source: Result<Option<IpAddr>, AdmissionError>) -> Result<(), AdmissionError> {
@@ -127,6 +138,7 @@ impl Admission {
         if contains(&self.allowed, source) { Ok(()) } else { Err(AdmissionError::NotAllowed(source)) }
     }
 
+    /// Where a request comes from, as far as that is known.
     pub(crate) fn source(
         &self,
         headers: &HeaderMap,
@@ -142,6 +154,17 @@ impl Admission {
             .map(|source| Some(source.unwrap_or(peer)))
             .map_err(|error| AdmissionError::Forwarded { proxy: peer, error })
     }
+}
+
+/// Addresses are compared as IPv4 where they can be, so a range that was mapped into IPv6 would cover none.
+fn canonical(range: IpNet) -> IpNet {
+    /// The bits in front of a mapped address.
+    const MAPPED: u8 = 96;
+    let (IpAddr::V6(address), Some(length)) = (range.addr(), range.prefix_len().checked_sub(MAPPED)) else {
+        return range;
+    };
+    let mapped = address.to_ipv4_mapped().and_then(|address| IpNet::new(address.into(), length).ok());
+    mapped.unwrap_or(range)
 }
 
 /// Addresses are canonical here: an IPv4 address that came mapped into IPv6 is compared as IPv4.

@@ -11,7 +11,7 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn ip(text: &str) -> Option<IpAddr> {
-    Some(text.parse().unwrap())
+    text.parse().ok()
 }
 
 fn allowing(ranges: &[&str]) -> Admission {
@@ -35,6 +35,31 @@ fn ranges_of_both_families_and_mapped_addresses() {
     for peer in ["192.0.3.1", "::ffff:192.0.3.1", "2001:db9::1", "::1"] {
         assert!(!admits(&admission, &[], peer), "{peer}");
     }
+}
+
+#[test]
+fn ranges_of_mapped_addresses_are_ranges_of_ipv4() {
+    let admission = allowing(&["::ffff:192.0.2.0/120", "::ffff:198.51.100.7/128"]);
+    for (peer, expected) in [
+        ("192.0.2.7", true),
+        ("::ffff:192.0.2.7", true),
+        ("192.0.3.1", false),
+        ("198.51.100.7", true),
+        ("198.51.100.8", false),
+    ] {
+        assert_eq!(admits(&admission, &[], peer), expected, "{peer}");
+    }
+    let everyone = allowing(&["::ffff:0:0/96"]);
+    assert!(admits(&everyone, &[], "203.0.113.9") && !admits(&everyone, &[], "2001:db8::1"));
+    // A shorter prefix covers more than IPv4, and stays what it is.
+    let wider = allowing(&["::ffff:0:0/95"]);
+    assert!(admits(&wider, &[], "::fffe:0:1") && !admits(&wider, &[], "192.0.2.7"));
+
+    let proxy = allowing(&["192.0.2.0/24"]).trust_proxy("::ffff:10.0.0.0/104".parse().unwrap());
+    for peer in ["10.0.0.1", "::ffff:10.0.0.1"] {
+        assert!(admits(&proxy, &[("x-forwarded-for", "192.0.2.1")], peer), "{peer}");
+    }
+    assert!(!admits(&proxy, &[("x-forwarded-for", "192.0.2.1")], "11.0.0.1"));
 }
 
 #[test]

@@ -17,6 +17,9 @@ const MAX_REASON: usize = 300;
 
 /// A verified event with its payload.
 ///
+/// What no handler can do without is always there. The documents promise the other members too, but an event is
+/// not lost for want of them.
+///
 /// ```
 /// use idnow_webhooks_core::event::{Event, RawEvent, SessionCompleted};
 ///
@@ -47,13 +50,13 @@ pub struct Event<P> {
     /// `eventName`: what happened, as `resource.action`.
     pub name: String,
     /// `eventVersion`, such as `1.0`.
-    pub version: String,
+    pub version: Option<String>,
     /// `eventSequence`: the place of the event within its session, from 1. Events may arrive out of order.
     pub sequence: u64,
     /// `eventDeliverId`: tells the attempts of one event apart. See [`attempt`](Self::attempt).
-    pub deliver_id: String,
+    pub deliver_id: Option<String>,
     /// `createdAt`: when this attempt was sent.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Option<DateTime<Utc>>,
     /// `environment` that the endpoint was configured for, such as `staging` or `live`.
     pub environment: String,
     /// What the event is about.
@@ -117,6 +120,8 @@ pub struct Unreadable {
     pub event_id: Option<String>,
     /// `eventName`, if at least that could be read.
     pub event_name: Option<String>,
+    /// `environment`, if at least that could be read.
+    pub environment: Option<String>,
     reason: Arc<str>,
     data: Json,
 }
@@ -126,6 +131,7 @@ impl Unreadable {
         Self {
             event_id: Some(event.id.clone()),
             event_name: Some(event.name.clone()),
+            environment: Some(event.environment.clone()),
             reason: one_line(reason, MAX_REASON).into(),
             data: event.data.clone(),
         }
@@ -134,6 +140,10 @@ impl Unreadable {
     /// The text of `data`, exactly as it was signed.
     pub fn json(&self) -> &str {
         self.data.get()
+    }
+
+    pub(crate) fn data(&self) -> &Json {
+        &self.data
     }
 
     /// What could not be read, and where in the text.
@@ -146,10 +156,10 @@ impl Unreadable {
 pub(crate) struct Envelope<'a> {
     id: Cow<'a, str>,
     name: Cow<'a, str>,
-    version: Cow<'a, str>,
+    version: Option<Cow<'a, str>>,
     sequence: u64,
-    deliver_id: Cow<'a, str>,
-    created_at: DateTime<Utc>,
+    deliver_id: Option<Cow<'a, str>>,
+    created_at: Option<DateTime<Utc>>,
     environment: Cow<'a, str>,
     payload: &'a str,
 }
@@ -162,10 +172,10 @@ impl<'a> Envelope<'a> {
             match member {
                 "eventId" => id = Some(flexible::text_or_number(value)?),
                 "eventName" => name = Some(value.text()?),
-                "eventVersion" => version = Some(flexible::text_or_number(value)?),
+                "eventVersion" => version = value.optional(flexible::text_or_number)?,
                 "eventSequence" => sequence = Some(flexible::whole_number(value)?),
-                "eventDeliverId" => deliver_id = Some(flexible::text_or_number(value)?),
-                "createdAt" => created_at = Some(flexible::time(value)?),
+                "eventDeliverId" => deliver_id = value.optional(flexible::text_or_number)?,
+                "createdAt" => created_at = value.optional(flexible::time)?,
                 "environment" => environment = Some(value.text()?),
                 "payload" => payload = Some(value.attempt(Reader::value)?.1),
                 _ => return Ok(false),
@@ -174,16 +184,16 @@ impl<'a> Envelope<'a> {
         })?;
         let missing = |what| data.error(what);
         let id = id.ok_or(missing("`eventId` is missing"))?;
-        if !(1..=MAX_ID_BYTES).contains(&id.len()) {
-            return Err(data.error("`eventId` must have 1 to 256 bytes"));
+        if !is_usable_id(&id) {
+            return Err(data.error("`eventId` must have 1 to 256 bytes, none of them a control character"));
         }
         Ok(Self {
             id,
             name: name.ok_or(missing("`eventName` is missing"))?,
-            version: version.ok_or(missing("`eventVersion` is missing"))?,
+            version,
             sequence: sequence.ok_or(missing("`eventSequence` is missing"))?,
-            deliver_id: deliver_id.ok_or(missing("`eventDeliverId` is missing"))?,
-            created_at: created_at.ok_or(missing("`createdAt` is missing"))?,
+            deliver_id,
+            created_at,
             environment: environment.ok_or(missing("`environment` is missing"))?,
             payload: payload.ok_or(missing("`payload` is missing"))?,
         })
@@ -215,9 +225,9 @@ impl RawEvent {
         Ok(Self {
             id: envelope.id.into_owned(),
             name: envelope.name.into_owned(),
-            version: envelope.version.into_owned(),
+            version: envelope.version.map(Cow::into_owned),
             sequence: envelope.sequence,
-            deliver_id: envelope.deliver_id.into_owned(),
+            deliver_id: envelope.deliver_id.map(Cow::into_owned),
             created_at: envelope.created_at,
             environment: envelope.environment.into_owned(),
             payload: RawPayload(data.piece(envelope.payload)),
@@ -225,8 +235,17 @@ impl RawEvent {
         })
     }
 
-    /// Reads the payload as `P`, whatever the event's name is.
+    /// Reads the payload as `P`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`] when the payload is not one, or when the event has another name than
+    /// [`P::NAME`](EventPayload::NAME): a session that was aborted must never pass for one that was completed.
     pub fn read<P: EventPayload>(self) -> Result<Event<P>, Unreadable> {
+        if self.name != P::NAME {
+            let reason = format!("the event is {:?}, and not {:?}", self.name, P::NAME);
+            return Err(Unreadable::new(&self, &reason));
+        }
         let payload = P::read(&self).map_err(|error| Unreadable::new(&self, &error))?;
         Ok(Event {
             id: self.id,
@@ -242,6 +261,11 @@ impl RawEvent {
     }
 }
 
+/// Whether an event can be stored and found under this id, also in databases whose text cannot hold NUL.
+fn is_usable_id(id: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&id.len()) && !id.contains(char::is_control)
+}
+
 /// Keeps what little can still be read, for the log and for deduplication.
 fn unreadable(data: Json, reason: &impl fmt::Display) -> Unreadable {
     #[derive(Deserialize)]
@@ -254,12 +278,19 @@ fn unreadable(data: Json, reason: &impl fmt::Display) -> Unreadable {
         #[serde(rename = "eventName", default, deserialize_with = "flexible::optional_text")]
         name: Option<String>,
     }
+    #[derive(Deserialize)]
+    struct Environment {
+        #[serde(default, deserialize_with = "flexible::optional_text")]
+        environment: Option<String>,
+    }
     // Serde would also read a member from an array.
     let object = if json::is_object(data.get()) { data.get() } else { "" };
     let event_id = serde_json::from_str(object).ok().and_then(|Field { id }| id);
     let event_name = serde_json::from_str(object).ok().and_then(|Name { name }| name);
+    let environment = serde_json::from_str(object).ok().and_then(|Environment { environment }| environment);
     Unreadable {
-        event_id: event_id.filter(|id| (1..=MAX_ID_BYTES).contains(&id.len())),
+        environment,
+        event_id: event_id.filter(|id| is_usable_id(id)),
         event_name,
         reason: one_line(reason, MAX_REASON).into(),
         data,
@@ -269,7 +300,11 @@ fn unreadable(data: Json, reason: &impl fmt::Display) -> Unreadable {
 impl<P> Event<P> {
     /// Which attempt of the provider this is, from 1, as far as `eventDeliverId` says so.
     pub fn attempt(&self) -> Option<u64> {
-        self.deliver_id.parse().ok()
+        self.deliver_id.as_ref()?.parse().ok()
+    }
+
+    pub(crate) fn data(&self) -> &Json {
+        &self.data
     }
 
     /// The whole of `data`, exactly as it was signed, with all members that this version does not know.

@@ -25,7 +25,9 @@ pub(super) fn text_or_number<'a>(value: &mut Reader<'a>) -> Result<Cow<'a, str>,
 /// A whole number, or text that holds one.
 pub(super) fn whole_number(value: &mut Reader<'_>) -> Result<u64, json::Error> {
     let text = text_or_number(value)?;
-    text.parse().map_err(|_| value.error("expected a whole number, as a number or as text"))
+    // A writer that knows only floats writes 2.0 for 2.
+    let whole = text.strip_suffix(".0").unwrap_or(&text);
+    whole.parse().map_err(|_| value.error("expected a whole number, as a number or as text"))
 }
 
 /// An ISO 8601 time. One without an offset is taken as UTC.

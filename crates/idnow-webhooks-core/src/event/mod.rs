@@ -4,10 +4,12 @@
 //! `P`. Both keep the verified JSON text, so that members this version does not know stay reachable. The
 //! facts come from the provider's page "Webhook events".
 
+mod arrival;
 mod envelope;
 mod flexible;
 mod session;
 
+pub(crate) use arrival::Arrival;
 pub(crate) use envelope::Envelope;
 pub use envelope::{Event, EventPayload, RawEvent, RawPayload, Unreadable};
 pub use session::{

@@ -30,10 +30,10 @@ fn every_documented_member_is_read() {
     let event = read(&published()).unwrap();
     assert_eq!(event.id, "61a51c5b-480d-4f47-8334-34b0ba7ae0be");
     assert_eq!(event.name, "session.completed");
-    assert_eq!(event.version, "1.0");
+    assert_eq!(event.version.as_deref(), Some("1.0"));
     assert_eq!(event.sequence, 2);
     assert_eq!(event.attempt(), Some(1));
-    assert_eq!(event.created_at.timestamp_millis(), 1_767_861_337_581);
+    assert_eq!(event.created_at.unwrap().timestamp_millis(), 1_767_861_337_581);
     assert_eq!(event.environment, "staging");
     assert_eq!(event.payload.flow_id, "bf8e2e27-2340-426f-a0bb-f1081e4a07ac");
     assert_eq!(event.payload.session_id.to_string(), "fe1941c2-bc45-4142-b516-fa0fc9fd7754");
@@ -53,7 +53,9 @@ fn numbers_and_text_stand_for_each_other() {
     data["payload"]["lastStepId"] = json!(-5);
     let event = read(&data).unwrap();
     assert_eq!((event.sequence, event.attempt()), (7, Some(3)));
-    assert_eq!(event.version, "1.0");
+    data["eventSequence"] = json!(7.0);
+    assert_eq!(read(&data).unwrap().sequence, 7);
+    assert_eq!(event.version.as_deref(), Some("1.0"));
     assert_eq!(event.payload.flow_id, "42");
     assert_eq!(event.payload.last_step_id.as_deref(), Some("-5"));
 }
@@ -82,6 +84,30 @@ fn absent_and_null_last_steps_are_none() {
     let event = read(&data).unwrap();
     assert_eq!(event.payload.last_step_id, None);
     assert_eq!(event.payload.last_step_type, None);
+}
+
+#[test]
+fn an_event_is_not_lost_for_want_of_what_only_describes_the_attempt() {
+    for value in [None, Some(Value::Null)] {
+        let mut data = published();
+        for member in ["eventVersion", "eventDeliverId", "createdAt"] {
+            data.as_object_mut().unwrap().remove(member);
+            if let Some(value) = &value {
+                data[member] = value.clone();
+            }
+        }
+        let event = read(&data).unwrap();
+        assert_eq!((event.version.as_ref(), event.attempt(), event.created_at), (None, None, None));
+    }
+}
+
+#[test]
+fn a_payload_is_read_only_under_its_own_name() {
+    let mut data = published();
+    data["eventName"] = json!("session.aborted");
+    let error = read(&data).unwrap_err();
+    assert_eq!(error.reason(), r#"the event is "session.aborted", and not "session.completed""#);
+    assert_eq!(error.event_name.as_deref(), Some("session.aborted"));
 }
 
 #[test]
@@ -114,7 +140,7 @@ fn times_are_read_in_each_form_of_iso_8601_that_servers_write() {
     ] {
         let mut data = published();
         data["createdAt"] = json!(text);
-        assert_eq!(read(&data).unwrap().created_at.timestamp_millis(), 1_767_861_337_581, "{text}");
+        assert_eq!(read(&data).unwrap().created_at.unwrap().timestamp_millis(), 1_767_861_337_581, "{text}");
     }
 }
 
@@ -136,8 +162,11 @@ fn what_cannot_be_read_names_the_member_and_keeps_the_text() {
     let mut data = published();
     data.as_object_mut().unwrap().remove("payload");
     assert!(read(&data).unwrap_err().reason().contains("payload"));
-    data["eventId"] = json!("");
-    assert_eq!(read(&data).unwrap_err().event_id, None);
+    for id in ["", "a\0b", "a\nb", &"x".repeat(257)] {
+        let mut data = published();
+        data["eventId"] = json!(id);
+        assert_eq!(read(&data).unwrap_err().event_id, None, "{id:?}");
+    }
     assert_eq!(RawEvent::from_json("null").unwrap_err().reason(), "not an object");
     let positional = json!(["1", "n", "1", 1, "1", "2026-01-08T08:35:37Z", "e", {}]);
     assert_eq!(RawEvent::from_json(&positional.to_string()).unwrap_err().reason(), "not an object");

@@ -248,3 +248,6 @@ fn plain_length(text: &[u8]) -> usize {
     let special = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
     text.len() - rest.len() + special.unwrap_or(rest.len())
 }
+
+#[cfg(test)]
+mod tests;

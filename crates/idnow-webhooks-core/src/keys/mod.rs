@@ -12,5 +12,5 @@ mod source;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use jwk::UnusableKey;
-pub use set::{KeyLookup, KeySet, KeySetError, SkippedKey, VerificationKey};
+pub use set::{KeySet, KeySetError, SkippedKey, VerificationKey};
 pub use source::{KeySource, KeysUnavailable, StaticKeys};

@@ -18,6 +18,8 @@ const MIN_SECRET_BYTES: usize = 32;
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<VerificationKey>,
+    /// How many JWKs or secrets the keys come from: each gives a key for every algorithm that it fits.
+    sources: usize,
     skipped: Vec<SkippedKey>,
 }
 
@@ -78,6 +80,7 @@ impl KeySet {
         for (index, entry) in document.keys.into_iter().enumerate() {
             match jwk::parse(entry) {
                 Ok(jwk::Parsed { kid, keys }) => {
+                    set.sources += 1;
                     set.keys.extend(keys.into_iter().map(|(algorithm, key)| VerificationKey {
                         key_id: kid.clone(),
                         algorithm,
@@ -101,6 +104,7 @@ impl KeySet {
             if bytes.len() < MIN_SECRET_BYTES {
                 return Err(KeySetError::SecretTooShort(bytes.len()));
             }
+            set.sources += 1;
             for algorithm in Algorithm::ALL {
                 if let Some(digest) = algorithm.hmac() {
                     set.keys.push(VerificationKey {
@@ -117,27 +121,20 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Finds the keys that may verify a token with this `alg` and `kid`.
+    /// The keys that may verify a token with this `alg` and `kid`.
     ///
-    /// A `kid` must match exactly. A token without one is verified only when a single key of the set fits
-    /// its algorithm. Shared secrets have no id, so all of them are tried, whatever the token names.
-    pub fn lookup<'a>(&'a self, algorithm: Algorithm, key_id: Option<&str>) -> KeyLookup<'a> {
-        let mut fitting = self.keys.iter().filter(|key| {
-            key.algorithm == algorithm
-                && (algorithm.is_hmac() || key_id.is_none() || key.key_id.as_deref() == key_id)
-        });
-        let Some(first) = fitting.next() else {
-            return KeyLookup::Unknown;
-        };
-        let others: Vec<_> = fitting.collect();
-        if others.is_empty() {
-            KeyLookup::One(first)
-        } else if key_id.is_some() || algorithm.is_hmac() {
-            // Two keys under one id happen in the middle of a careless rotation: either may be the signer.
-            KeyLookup::Several([&[first], others.as_slice()].concat())
-        } else {
-            KeyLookup::Ambiguous
-        }
+    /// A `kid` must match exactly; two keys under one id happen in the middle of a careless rotation. For a token
+    /// without one, every key of its algorithm may be meant. Shared secrets have no id, so all of them may be,
+    /// whatever the token names.
+    pub fn candidates(
+        &self,
+        algorithm: Algorithm,
+        key_id: Option<&str>,
+    ) -> impl Iterator<Item = &VerificationKey> {
+        let any = algorithm.is_hmac() || key_id.is_none();
+        self.keys
+            .iter()
+            .filter(move |key| key.algorithm == algorithm && (any || key.key_id.as_deref() == key_id))
     }
 
     /// The ids of the usable keys, without repetition, for diagnostics.
@@ -153,28 +150,30 @@ impl KeySet {
         &self.skipped
     }
 
+    /// The number of usable keys: entries of a JWKS that were not skipped, or shared secrets.
+    ///
+    /// ```
+    /// use idnow_webhooks_core::Secret;
+    /// use idnow_webhooks_core::keys::KeySet;
+    ///
+    /// let secrets = [Secret::from("0123456789abcdef0123456789abcdef"), Secret::from([7; 64].to_vec())];
+    /// assert_eq!(KeySet::from_secrets(&secrets)?.len(), 2);
+    ///
+    /// let jwks = br#"{ "keys": [
+    ///     { "kid": "1", "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+    ///     { "kid": "2", "kty": "quantum" }
+    /// ] }"#;
+    /// assert_eq!(KeySet::from_jwks(jwks)?.len(), 1);
+    /// # Ok::<(), idnow_webhooks_core::keys::KeySetError>(())
+    /// ```
+    pub fn len(&self) -> usize {
+        self.sources
+    }
+
     /// Whether the set holds no usable key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
-
-    /// Whether the set holds a key for one of these algorithms.
-    pub fn supports_any(&self, algorithms: &[Algorithm]) -> bool {
-        self.keys.iter().any(|key| algorithms.contains(&key.algorithm))
-    }
-}
-
-/// What [`KeySet::lookup`] found.
-#[derive(Debug)]
-pub enum KeyLookup<'a> {
-    /// Exactly one key: the normal case.
-    One(&'a VerificationKey),
-    /// Several keys share the id, or several secrets are configured: any of them may be the signer.
-    Several(Vec<&'a VerificationKey>),
-    /// The token names no key, and more than one would fit.
-    Ambiguous,
-    /// No key fits.
-    Unknown,
 }
 
 /// One key, bound to one algorithm.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::intake::Intake;
@@ -18,7 +19,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The provider waits for 10 s. What it does not get in time it sends again.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
 const HANDLER_LIMIT: Duration = Duration::from_secs(60);
-const MAX_IN_PROGRESS: usize = 4096;
+const MAX_IN_PROGRESS: u32 = 4096;
 
 /// Builds a [`Receiver`].
 #[derive(Debug)]
@@ -33,10 +34,11 @@ pub struct ReceiverBuilder {
     max_body_bytes: usize,
     answer_deadline: Duration,
     handler_limit: Duration,
-    max_in_progress: usize,
+    max_in_progress: u32,
     router: EventRouter,
     store: Option<Arc<dyn EventStore>>,
     queued: bool,
+    runtime: Option<Handle>,
 }
 
 impl ReceiverBuilder {
@@ -55,6 +57,7 @@ impl ReceiverBuilder {
             router: EventRouter::default(),
             store: None,
             queued: false,
+            runtime: None,
         }
     }
 
@@ -115,10 +118,20 @@ impl ReceiverBuilder {
         self
     }
 
-    /// How many deliveries may be in progress at once (default: 4096), among them those whose handler still runs
-    /// after the answer. More are answered 503.
-    pub fn max_in_progress(mut self, deliveries: usize) -> Self {
-        self.max_in_progress = deliveries;
+    /// How many verified events may be in progress at once (default: 4096), among them those whose handler still
+    /// runs after the answer. More are answered 503.
+    pub fn max_in_progress(mut self, events: u32) -> Self {
+        self.max_in_progress = events;
+        self
+    }
+
+    /// Runs handlers on this runtime (default: on the one that serves their delivery, and in place for as long as
+    /// they do not wait).
+    ///
+    /// For actix-web, which serves from runtimes of its own that end with the server: give it the one of `main`, so
+    /// that [`Receiver::idle`] can wait for handlers that outlive the answer.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
         self
     }
 
@@ -148,7 +161,7 @@ impl ReceiverBuilder {
         let intake = if self.queued {
             Intake::queued(store)
         } else {
-            Intake::inline(store, self.router, self.handler_limit)
+            Intake::inline(store, self.router, self.handler_limit, self.runtime)
         };
         Ok(Receiver {
             inner: Arc::new(Inner {
@@ -160,7 +173,10 @@ impl ReceiverBuilder {
                 expected_environment: self.expected_environment,
                 max_body_bytes: self.max_body_bytes,
                 answer_deadline: self.answer_deadline,
-                in_progress: Arc::new(Semaphore::new(self.max_in_progress.min(Semaphore::MAX_PERMITS))),
+                in_progress: Arc::new(Semaphore::new(
+                    (self.max_in_progress as usize).min(Semaphore::MAX_PERMITS),
+                )),
+                max_in_progress: self.max_in_progress,
                 intake,
             }),
         })

@@ -1,24 +1,28 @@
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::Instrument;
 
 use super::Inner;
 use crate::clock::Clock;
-use crate::event::{RawEvent, Unreadable};
+use crate::event::Arrival;
 use crate::outcome::{Outcome, Refusal};
-use crate::router::{EventRouter, HandlerError, HandlerResult};
+use crate::router::{EventRouter, Failure, HandlerError, HandlerResult};
 use crate::store::{Beginning, EventStore, Insertion, Lease, NewEvent, StoreError};
 use crate::telemetry;
 use crate::verifier::VerifiedToken;
 
+/// How long a store may take for one call beside a handler: one that hangs must not keep an event's place for ever.
+const STORE_LIMIT: Duration = Duration::from_secs(5);
 /// A lease outlives the handler's limit by this, so that the end of a stopped handler can still be noted.
-const LEASE_MARGIN: Duration = Duration::from_secs(10);
+const LEASE_MARGIN: Duration = STORE_LIMIT.saturating_mul(2);
 
 /// What happens to a verified event.
 #[derive(Debug)]
@@ -34,6 +38,11 @@ pub(super) struct Inline {
     store: Arc<dyn EventStore>,
     router: EventRouter,
     limit: Duration,
+    /// Where handlers run, if not where their delivery is served.
+    runtime: Option<Handle>,
+    /// Ids of the events that are being handled in this process. A lease goes by the wall clock: when that
+    /// jumps, this still keeps an event from being handled twice at once.
+    running: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Intake {
@@ -41,124 +50,129 @@ impl Intake {
         Self::Queued(store)
     }
 
-    pub(super) fn inline(store: Arc<dyn EventStore>, router: EventRouter, limit: Duration) -> Self {
-        Self::Inline(Arc::new(Inline { store, router, limit }))
+    pub(super) fn inline(
+        store: Arc<dyn EventStore>,
+        router: EventRouter,
+        limit: Duration,
+        runtime: Option<Handle>,
+    ) -> Self {
+        Self::Inline(Arc::new(Inline { store, router, limit, runtime, running: Mutex::default() }))
     }
 }
 
-/// What is left to do for a verified event.
+type Boxed = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send>>;
+
+/// What is left to do for a verified event. Boxed, or the future of every delivery would be as large.
 pub(super) enum Step {
-    Insert(Arc<dyn EventStore>, NewEvent, OwnedSemaphorePermit),
-    Run(Run),
+    /// Safe to drop at any point.
+    Insert(Boxed),
+    /// To be run to its end.
+    Run(Boxed, Option<Handle>),
 }
 
 impl Step {
     pub(super) async fn finish(self) -> Result<Outcome, Refusal> {
         match self {
-            Self::Insert(store, event, _place) => insert(&*store, event).await,
-            Self::Run(run) => to_the_end(run).await,
+            Self::Insert(insert) => insert.await,
+            Self::Run(run, runtime) => to_the_end(run, runtime).await,
         }
     }
 }
 
 impl Inner {
-    /// `place` is given back when the handler has ended, which may be after the answer.
-    ///
     /// No `async fn`: its future would hold the token and the event, and so would every future around it.
-    pub(super) fn take_in(&self, token: VerifiedToken, place: OwnedSemaphorePermit) -> Result<Step, Refusal> {
+    pub(super) fn take_in(&self, token: VerifiedToken) -> Result<Step, Refusal> {
         let now = self.clock.now();
-        match token.into_event() {
-            Ok(event) => self.take_in_event(event, now, place),
-            Err(unreadable) => self.take_in_unreadable(unreadable, now, place),
-        }
-    }
-
-    fn take_in_event(
-        &self,
-        event: RawEvent,
-        now: DateTime<Utc>,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Step, Refusal> {
-        let span = tracing::Span::current();
-        span.record("event_id", event.id.as_str());
-        span.record("event_name", event.name.as_str());
-        span.record("attempt", event.deliver_id.as_str());
-        self.check_environment(&event)?;
-        Ok(match &self.intake {
-            Intake::Queued(store) => Step::Insert(Arc::clone(store), NewEvent::new(&event, now), place),
-            Intake::Inline(inline) => {
-                if !inline.router.knows(&event.name) {
-                    telemetry::unknown_event(&event.name);
-                }
-                Step::Run(Arc::clone(inline).run(event, now, Arc::clone(&self.clock), place))
-            }
-        })
-    }
-
-    fn take_in_unreadable(
-        &self,
-        event: Unreadable,
-        now: DateTime<Utc>,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Step, Refusal> {
+        let arrival = Arrival::from(token.into_event());
+        telemetry::identify(&arrival);
+        self.check_environment(arrival.environment())?;
+        // Only now: strangers must not be able to take the places of genuine deliveries.
+        let place = Arc::clone(&self.in_progress).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
         match &self.intake {
-            Intake::Queued(store) => match NewEvent::unreadable(&event, now) {
-                Some(dead) => Ok(Step::Insert(Arc::clone(store), dead, place)),
-                None => Err(Refusal::Unreadable(event)),
-            },
-            Intake::Inline(inline) if inline.router.handles_unreadable() => {
-                let inline = Arc::clone(inline);
-                Ok(Step::Run(Box::pin(async move {
-                    let handlers = pin!(inline.router.dispatch_unreadable(event));
-                    let result = inline.limited(handlers).await;
-                    drop(place);
-                    result.map(|()| Outcome::Handled).map_err(refusal)
+            Intake::Queued(store) => {
+                let event = NewEvent::of(&arrival, now);
+                let event = event.ok_or_else(|| arrival.into_refusal())?;
+                let store = Arc::clone(store);
+                Ok(Step::Insert(Box::pin(async move {
+                    let _place = place;
+                    Ok(match store.insert(event).await? {
+                        Insertion::New => Outcome::Stored,
+                        Insertion::Duplicate => Outcome::Duplicate,
+                    })
                 })))
             }
-            Intake::Inline(_) => Err(Refusal::Unreadable(event)),
+            Intake::Inline(inline) if inline.router.takes(&arrival) => {
+                let run = Arc::clone(inline).run(arrival, now, Arc::clone(&self.clock), place);
+                Ok(Step::Run(run, inline.runtime.clone()))
+            }
+            Intake::Inline(inline) => {
+                if let Arrival::Unreadable(event) = &arrival {
+                    let error = HandlerError::retry(event.clone());
+                    inline.router.report(Failure::new(arrival.clone(), &error), inline.limit);
+                }
+                Err(arrival.into_refusal())
+            }
         }
     }
 }
 
-async fn insert(store: &dyn EventStore, event: NewEvent) -> Result<Outcome, Refusal> {
-    Ok(match store.insert(event).await? {
-        Insertion::New => Outcome::Stored,
-        Insertion::Duplicate => Outcome::Duplicate,
-    })
+impl Arrival {
+    /// For one that nobody can take.
+    fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Unreadable(event) => Refusal::Unreadable(event),
+            // Every store and every router takes an event that can be read.
+            Self::Event(event) => {
+                Refusal::Handler(HandlerError::retry(format!("nobody takes {}", event.name)))
+            }
+        }
+    }
 }
 
 impl Inline {
     /// Takes a lease on the event, runs the handlers, and notes how that ended.
     fn run(
         self: Arc<Self>,
-        event: RawEvent,
+        arrival: Arrival,
         now: DateTime<Utc>,
         clock: Arc<dyn Clock>,
         place: OwnedSemaphorePermit,
-    ) -> Run {
+    ) -> Boxed {
         Box::pin(async move {
             let _place = place;
+            // Without an id, nothing can be recognised again.
+            let Some(event) = NewEvent::of(&arrival, now) else {
+                let result = self.handle(arrival).await;
+                return outcome(result);
+            };
+            let Some(_turn) = Turn::take(&self, &event.id) else { return Err(Refusal::InProgress) };
             let lease = self.limit.saturating_add(LEASE_MARGIN);
-            let lease = match self.store.begin(NewEvent::new(&event, now), now, lease).await? {
+            let lease = match in_time(self.store.begin(event, now, lease)).await? {
                 Beginning::Run(lease) => lease,
-                Beginning::Ended => return Ok(Outcome::Duplicate),
+                Beginning::Completed => return Ok(Outcome::Duplicate),
+                Beginning::Buried => return Err(Refusal::Buried),
                 Beginning::Running => return Err(Refusal::InProgress),
             };
-            let handlers = pin!(self.router.dispatch(event));
-            let result = self.limited(handlers).await;
-            self.settle(&lease, &result, clock.now()).await?;
-            result.map(|()| Outcome::Handled).map_err(refusal)
+            let result = self.handle(arrival).await;
+            in_time(self.settle(&lease, &result, clock.now())).await?;
+            outcome(result)
         })
     }
 
-    /// Pinned, so that the futures on the way hold a pointer and not the whole.
-    async fn limited(&self, handlers: Pin<&mut impl Future<Output = HandlerResult>>) -> HandlerResult {
+    /// Runs the handlers within their limit, and tells of a failure.
+    async fn handle(&self, arrival: Arrival) -> HandlerResult {
+        let failed = self.router.reports().then(|| arrival.clone());
         let started = Instant::now();
+        // Pinned, so that the futures on the way hold a pointer and not the whole.
+        let handlers = pin!(self.router.dispatch(arrival));
         let result = match tokio::time::timeout(self.limit, handlers).await {
             Ok(result) => result,
             Err(_) => Err(HandlerError::too_slow(self.limit)),
         };
         telemetry::handler(&result, started);
+        if let (Err(error), Some(arrival)) = (&result, failed) {
+            self.router.report(Failure::new(arrival, error), self.limit);
+        }
         result
     }
 
@@ -174,26 +188,65 @@ impl Inline {
             Err(error) => self.store.retry(lease, now, &error.to_string()).await,
         }
     }
-}
 
-fn refusal(error: HandlerError) -> Refusal {
-    match error.into_unreadable() {
-        Ok(event) => Refusal::Unreadable(event),
-        Err(error) => Refusal::Handler(error),
+    // An insertion or a removal is all that happens under this lock, so a poisoned one is still good.
+    fn running(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-type Run = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send>>;
+/// Gives up a call of the store that takes too long.
+async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(STORE_LIMIT, call).await.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable(format!("it did not answer within {STORE_LIMIT:?}").into()))
+    })
+}
+
+fn outcome(result: HandlerResult) -> Result<Outcome, Refusal> {
+    match result.map_err(HandlerError::into_unreadable) {
+        Ok(()) => Ok(Outcome::Handled),
+        Err(Ok(event)) => Err(Refusal::Unreadable(event)),
+        Err(Err(error)) => Err(Refusal::Handler(error)),
+    }
+}
+
+/// The turn of one event to be handled in this process.
+struct Turn<'a> {
+    inline: &'a Inline,
+    id: Arc<str>,
+}
+
+impl<'a> Turn<'a> {
+    fn take(inline: &'a Inline, id: &Arc<str>) -> Option<Self> {
+        // Made only when it is free: the drop of another one would end the turn of the event that runs.
+        let free = inline.running().insert(Arc::clone(id));
+        free.then(|| Self { inline, id: Arc::clone(id) })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.inline.running().remove(&self.id);
+    }
+}
 
 /// Runs to its end whatever the caller does: one who goes away, or whose deadline passes, must not stop a
 /// handler half way. Most handlers are done at the first poll; only the others cost a task of their own.
-async fn to_the_end(mut run: Run) -> Result<Outcome, Refusal> {
-    match poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await {
-        Poll::Ready(result) => result,
-        Poll::Pending => match tokio::spawn(run.in_current_span()).await {
-            Ok(result) => result,
-            // The runtime is shutting down: handlers' panics are caught before they get here.
-            Err(_) => Err(Refusal::Overloaded),
-        },
+async fn to_the_end(mut run: Boxed, elsewhere: Option<Handle>) -> Result<Outcome, Refusal> {
+    // Timers and sockets belong to the runtime that polls first, so it must be the right one from the start.
+    if elsewhere.is_none()
+        && let Poll::Ready(result) = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await
+    {
+        return result;
     }
+    let (sender, receiver) = oneshot::channel();
+    let run = async move {
+        let started = Instant::now();
+        if let Err(result) = sender.send(run.await) {
+            telemetry::after_the_answer(&result, started.elapsed());
+        }
+    };
+    elsewhere.unwrap_or_else(Handle::current).spawn(run.in_current_span());
+    // Without a word only when the runtime is shutting down: handlers' panics are caught before they get here.
+    receiver.await.unwrap_or(Err(Refusal::Overloaded))
 }

@@ -1,16 +1,17 @@
 //! The one path of a delivery: admission, body, verification, intake.
 
 mod builder;
+mod head;
 mod intake;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{Method, Response};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
@@ -19,29 +20,15 @@ use tracing::field::Empty;
 use crate::admission::Admission;
 use crate::body::{self, BodyError};
 use crate::clock::Clock;
-use crate::event::{Event, EventPayload, RawEvent};
+use crate::event::{Arrival, Event, EventPayload, RawEvent};
 use crate::keys::{KeySet, KeySource};
 use crate::outcome::{Outcome, Refusal};
 use crate::telemetry;
 use crate::verifier::{Seen, VerifiedToken, Verifier, VerifyError};
 
 pub use builder::{ReceiverBuilder, ReceiverError};
+pub use head::{Head, PeerAddr};
 use intake::Intake;
-
-/// What an adapter knows of a request before its body.
-#[derive(Debug)]
-pub struct Head<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// All header lines; repeated ones must be kept apart.
-    pub headers: &'a HeaderMap,
-    /// The address at the other end of the connection, if the server tells it.
-    pub peer: Option<IpAddr>,
-}
-
-/// A request extension for servers that an adapter cannot ask: the address at the other end of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddr(pub IpAddr);
 
 /// Receives deliveries: verifies them and hands their events on. Cheap to clone; clones share everything.
 ///
@@ -87,6 +74,7 @@ struct Inner {
     max_body_bytes: usize,
     answer_deadline: Duration,
     in_progress: Arc<Semaphore>,
+    max_in_progress: u32,
     intake: Intake,
 }
 
@@ -120,18 +108,13 @@ impl Receiver {
         D: Buf,
     {
         let arrived = Instant::now();
-        let span = tracing::info_span!(
-            target: telemetry::TARGET, "idnow_webhook",
-            source = Empty, event_id = Empty, event_name = Empty, attempt = Empty,
-        );
-        async {
-            let watch = telemetry::Watch::new(arrived);
-            let outcome = self.within_limits(arrived, head, body).await;
-            watch.answered(&outcome);
-            outcome
-        }
-        .instrument(span)
-        .await
+        // From here on a pointer: each `async fn` on the way would hold the body twice.
+        let body = pin!(body);
+        let path = async {
+            let token = self.verified(arrived, &head, body).await;
+            token.and_then(|token| self.inner.take_in(token))?.finish().await
+        };
+        self.watched(arrived, pin!(path), Outcome::code).await.unwrap_or_else(Outcome::Refused)
     }
 
     /// [`receive`](Self::receive), and the answer to it: what an adapter calls.
@@ -143,47 +126,71 @@ impl Receiver {
         let is_head = head.method == Method::HEAD;
         let mut response = self.receive(head, body).await.response();
         if is_head {
-            // hyper would send it over HTTP/2, which breaks the protocol.
+            // hyper would send the body over HTTP/2, which breaks the protocol.
             response.body_mut().clear();
+            response.headers_mut().insert(CONTENT_LENGTH, 0.into());
         }
         response
     }
 
-    async fn within_limits<B, D, E>(&self, arrived: Instant, head: Head<'_>, body: B) -> Outcome
-    where
-        B: Stream<Item = Result<D, E>>,
-        D: Buf,
-    {
-        let Ok(place) = Arc::clone(&self.inner.in_progress).try_acquire_owned() else {
-            return Outcome::Refused(Refusal::Overloaded);
-        };
-        let limit = self.inner.answer_deadline;
-        let path = async {
-            let token = self.verified(arrived, &head, body).await;
-            let step = token.and_then(|token| self.inner.take_in(token, place))?;
-            step.finish().await
-        };
-        let result = tokio::time::timeout(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
-        result.unwrap_or_else(Outcome::Refused)
-    }
-
     /// Only verifies a delivery: for those who want to handle events themselves.
     ///
-    /// Nothing is deduplicated, remembered or handed to a handler, and the answer is the caller's to give.
+    /// Nothing is deduplicated, remembered or handed to a handler, and the answer is the caller's to give. It
+    /// ends within the answer deadline, and is logged and counted as `verified` or as refused.
     pub async fn verify<B, D, E>(&self, head: Head<'_>, body: B) -> Result<VerifiedDelivery, Refusal>
     where
         B: Stream<Item = Result<D, E>>,
         D: Buf,
     {
         let arrived = Instant::now();
-        let limit = self.inner.answer_deadline;
+        let body = pin!(body);
         let path = async {
             let token = self.verified(arrived, &head, body).await?;
-            let event = token.event()?;
-            self.inner.check_environment(&event)?;
-            Ok(VerifiedDelivery { token, event })
+            let arrival = Arrival::from(token.event());
+            telemetry::identify(&arrival);
+            self.inner.check_environment(arrival.environment())?;
+            match arrival {
+                Arrival::Event(event) => Ok(VerifiedDelivery { token, event: *event }),
+                Arrival::Unreadable(event) => Err(Refusal::Unreadable(event)),
+            }
         };
-        tokio::time::timeout(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)))
+        self.watched(arrived, pin!(path), |_| "verified").await
+    }
+
+    /// Waits until no handler runs, for a graceful stop: a handler may outlive the answer to its delivery, and
+    /// would be cut off half way when the process ends.
+    ///
+    /// Call it after the server has stopped, within a time-out. While it waits, new events are answered 503.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn idle(&self) {
+        // It fails only for a semaphore that was closed, which nobody does.
+        let _all = self.inner.in_progress.acquire_many(self.inner.max_in_progress).await;
+    }
+
+    /// Runs a path in the span of a delivery, up to the answer deadline, and notes how it ends. Give it a pinned
+    /// one: this future would hold the whole twice.
+    async fn watched<T>(
+        &self,
+        arrived: Instant,
+        path: impl Future<Output = Result<T, Refusal>>,
+        code: impl Fn(&T) -> &'static str,
+    ) -> Result<T, Refusal> {
+        let span = tracing::info_span!(
+            target: telemetry::TARGET, "idnow_webhook",
+            source = Empty, event_id = Empty, event_name = Empty, attempt = Empty,
+        );
+        async {
+            let watch = telemetry::Watch::new(arrived);
+            let limit = self.inner.answer_deadline;
+            let result = tokio::time::timeout(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
+            watch.answered(result.as_ref().map(code));
+            result
+        }
+        .instrument(span)
+        .await
     }
 
     async fn verified<B, D, E>(
@@ -217,46 +224,6 @@ impl VerifiedDelivery {
 }
 
 impl Inner {
-    /// Everything that is checked before the body. Gives the token's header, where there is one.
-    fn admit<'a>(&self, head: &Head<'a>) -> Result<Option<&'a HeaderValue>, Refusal> {
-        if head.method != Method::POST {
-            return Err(Refusal::Method);
-        }
-        let admitted = self.admission.admit(head.headers, head.peer);
-        let source = match &admitted {
-            Ok(admitted) => admitted.source,
-            // Who was refused is what one looks for in the log.
-            Err(_) => self.admission.source(head.headers, head.peer).ok().flatten(),
-        };
-        if let Some(source) = source {
-            tracing::Span::current().record("source", tracing::field::display(source));
-        }
-        let admitted = admitted?;
-        if let Some(reason) = admitted.would_refuse {
-            telemetry::monitored_source(&reason);
-        }
-        let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
-        if let Some(encoding) = encodings.find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(Refusal::Encoding(seen(encoding)));
-        }
-        let mut tokens = head.headers.get_all(&self.token_header).iter();
-        let token = tokens.next();
-        if tokens.next().is_some() {
-            return Err(Refusal::AmbiguousToken);
-        }
-        // Servers let through headers that are much longer than any body that is accepted here.
-        if token.is_some_and(|token| token.len() > self.max_body_bytes) {
-            return Err(Refusal::TooLarge(self.max_body_bytes));
-        }
-        // A missing media type says nothing wrong; the signature decides.
-        if let Some(value) = head.headers.get(CONTENT_TYPE)
-            && !is_expected_media_type(value, token.is_some())
-        {
-            return Err(Refusal::MediaType(seen(value)));
-        }
-        Ok(token)
-    }
-
     async fn verify(&self, token: &[u8], arrived: Instant) -> Result<VerifiedToken, Refusal> {
         let token_error = match self.verify_with(token, &self.keys.current()) {
             Err(error @ VerifyError::UnknownKey { .. }) => error,
@@ -281,24 +248,15 @@ impl Inner {
         result
     }
 
-    fn check_environment(&self, event: &RawEvent) -> Result<(), Refusal> {
-        match &self.expected_environment {
-            Some(expected) if *expected != event.environment => {
-                Err(Refusal::Environment { expected: expected.clone(), seen: Seen::new(&event.environment) })
+    /// An environment that cannot be read is no reason to refuse an event for good.
+    fn check_environment(&self, environment: Option<&str>) -> Result<(), Refusal> {
+        match (&self.expected_environment, environment) {
+            (Some(expected), Some(environment)) if expected != environment => {
+                Err(Refusal::Environment { expected: expected.clone(), seen: Seen::new(environment) })
             }
             _ => Ok(()),
         }
     }
-}
-
-fn is_expected_media_type(value: &HeaderValue, token_in_header: bool) -> bool {
-    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    essence.eq_ignore_ascii_case(b"application/jwt")
-        || (token_in_header && essence.eq_ignore_ascii_case(b"application/json"))
-}
-
-fn seen(value: &HeaderValue) -> Seen {
-    Seen::new(&String::from_utf8_lossy(value.as_bytes()))
 }
 
 impl fmt::Debug for Receiver {

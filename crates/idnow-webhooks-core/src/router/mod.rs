@@ -7,11 +7,13 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::event::{DOCUMENTED_NAMES, Event, EventPayload, RawEvent, Unreadable};
+use crate::event::{Arrival, DOCUMENTED_NAMES, Event, EventPayload, RawEvent, Unreadable};
+use crate::telemetry;
 
 pub use error::HandlerError;
 
@@ -33,9 +35,9 @@ type FailureHandler = Arc<dyn Fn(Failure) -> BoxFuture<'static, ()> + Send + Syn
 ///
 /// let router = EventRouter::new()
 ///     .on(|event: Event<SessionCompleted>| async move {
-///         let number: u32 = event.version.trim_end_matches(".0").parse()?; // `?` means: try again later
-///         if number > 1 {
-///             return Err(HandlerError::permanent("this bank has not agreed to version 2"));
+///         let outcome: Vec<u8> = std::fs::read("/run/outcomes")?; // `?` means: try again later
+///         if outcome.is_empty() {
+///             return Err(HandlerError::permanent("no outcome for this session, and there never will be"));
 ///         }
 ///         Ok(())
 ///     })
@@ -64,12 +66,32 @@ pub struct EventRouter {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The event that was not handled.
-    pub event: RawEvent,
+    /// `eventId`, as far as it could be read.
+    pub event_id: Option<String>,
+    /// `eventName`, as far as it could be read.
+    pub event_name: Option<String>,
     /// The error, with its causes, in one line.
     pub error: String,
     /// Whether it was final; otherwise the event will be handled again.
     pub permanent: bool,
+    arrival: Arrival,
+}
+
+impl Failure {
+    pub(crate) fn new(arrival: Arrival, error: &HandlerError) -> Self {
+        Self {
+            event_id: arrival.id().map(str::to_owned),
+            event_name: arrival.name().map(str::to_owned),
+            error: error.to_string(),
+            permanent: error.is_permanent(),
+            arrival,
+        }
+    }
+
+    /// The whole of `data`, exactly as it was signed.
+    pub fn json(&self) -> &str {
+        self.arrival.data().get()
+    }
 }
 
 /// A router that names one event twice.
@@ -134,7 +156,8 @@ impl EventRouter {
         self
     }
 
-    /// Is told of each failure of a handler, for an alarm. What it does changes nothing.
+    /// Is told of each failure of a handler, for an alarm. It runs beside the answer, for at most as long as a
+    /// handler may, and what it does changes nothing.
     pub fn on_failure<F, R>(mut self, handler: F) -> Self
     where
         F: Fn(Failure) -> R + Send + Sync + 'static,
@@ -155,44 +178,52 @@ impl EventRouter {
         self.repeated.map_or(Ok(()), |name| Err(RepeatedHandler(name)))
     }
 
-    /// Whether the event's name is documented or has a handler.
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        self.typed.contains_key(name) || DOCUMENTED_NAMES.contains(&name)
+    /// Whether anybody would do something with it.
+    pub(crate) fn takes(&self, arrival: &Arrival) -> bool {
+        matches!(arrival, Arrival::Event(_)) || self.unreadable.is_some()
     }
 
-    /// Runs the handlers for an event. A panic is a failure like any other.
-    ///
-    /// Neither this nor what it calls is an `async fn`: such a future holds its arguments twice, and an event is
-    /// what makes the future of a whole delivery large.
-    pub(crate) fn dispatch(&self, event: RawEvent) -> impl Future<Output = HandlerResult> {
-        // Only who is told of failures needs the event afterwards.
-        let failure = self.failure.as_ref().map(|handler| (handler, event.clone()));
-        let run = self.run(event);
-        async move {
-            let result = run.await;
-            if let (Err(error), Some((handler, event))) = (&result, failure) {
-                let failure = Failure { event, error: error.to_string(), permanent: error.is_permanent() };
-                let notified = guarded(|| Ok(handler(failure).map(Ok).boxed()));
-                if let Err(error) = notified.await {
-                    tracing::error!(%error, "the on_failure handler failed");
-                }
-            }
-            result
+    /// Runs the handlers for what arrived. A panic is a failure like any other.
+    pub(crate) async fn dispatch(&self, arrival: Arrival) -> HandlerResult {
+        match arrival {
+            Arrival::Event(event) => self.run(event).await,
+            Arrival::Unreadable(event) => guarded(|| self.unreadable_handler(event)).await,
         }
     }
 
-    #[expect(clippy::manual_async_fn, reason = "it would hold the event twice")]
-    fn run(&self, event: RawEvent) -> impl Future<Output = HandlerResult> {
-        async move {
-            if let Some(handler) = &self.any {
-                self.call(handler, event.clone()).await?;
+    /// Whether failures are to be [reported](Self::report).
+    pub(crate) fn reports(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Tells of a failure, in a task of its own.
+    pub(crate) fn report(&self, failure: Failure, limit: Duration) {
+        let Some(handler) = self.failure.clone() else { return };
+        tokio::spawn(async move {
+            let told = guarded(|| Ok(handler(failure).map(Ok).boxed()));
+            match tokio::time::timeout(limit, told).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the on_failure handler failed"),
+                Err(_) => tracing::error!("the on_failure handler was stopped after {limit:?}"),
             }
-            let handler = match (self.typed.get(event.name.as_str()), &self.unknown) {
-                (Some(handler), _) => handler,
-                (None, Some(handler)) if !self.knows(&event.name) => handler,
-                _ => return Ok(()),
-            };
-            self.call(handler, event).await
+        });
+    }
+
+    async fn run(&self, event: Box<RawEvent>) -> HandlerResult {
+        if let Some(handler) = &self.any {
+            self.call(handler, RawEvent::clone(&event)).await?;
+        }
+        let handler = match self.typed.get(event.name.as_str()) {
+            Some(handler) => Some(handler),
+            None if DOCUMENTED_NAMES.contains(&event.name.as_str()) => None,
+            None => {
+                telemetry::unknown_event(&event.name);
+                self.unknown.as_ref()
+            }
+        };
+        match handler {
+            Some(handler) => self.call(handler, *event).await,
+            None => Ok(()),
         }
     }
 
@@ -211,15 +242,6 @@ impl EventRouter {
             Some(handler) => Ok(handler(event)),
             None => Err(HandlerError::unreadable(event)),
         }
-    }
-
-    pub(crate) fn handles_unreadable(&self) -> bool {
-        self.unreadable.is_some()
-    }
-
-    /// Runs the handler for unreadable events, if there is one.
-    pub(crate) async fn dispatch_unreadable(&self, event: Unreadable) -> HandlerResult {
-        guarded(|| self.unreadable_handler(event)).await
     }
 }
 

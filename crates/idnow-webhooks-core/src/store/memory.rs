@@ -1,10 +1,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::json::Json;
 
 use super::{Beginning, ClaimedEvent, EventStore, Insertion, Lease, NewEvent, StoreError};
 
@@ -22,11 +24,11 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct State {
-    events: HashMap<String, Record>,
+    events: HashMap<Arc<str>, Record>,
     /// Ids in the order in which their events ended.
-    ended: VecDeque<String>,
+    ended: VecDeque<Arc<str>>,
     /// Ids in the order in which they arrived, of events that a worker may claim.
-    queue: VecDeque<String>,
+    queue: VecDeque<Arc<str>>,
     last_token: u64,
 }
 
@@ -36,11 +38,11 @@ struct Record {
     run: u32,
     token: u64,
     phase: Phase,
-    data: String,
+    data: Option<Json>,
 }
 
 impl Record {
-    fn lease(&mut self, id: &str, token: u64, until: DateTime<Utc>) -> Lease {
+    fn lease(&mut self, id: Arc<str>, token: u64, until: DateTime<Utc>) -> Lease {
         self.run = self.run.saturating_add(1);
         self.token = token;
         self.phase = Phase::Running { until };
@@ -52,7 +54,8 @@ impl Record {
 enum Phase {
     Waiting { due: DateTime<Utc> },
     Running { until: DateTime<Utc> },
-    Ended,
+    Completed,
+    Buried,
 }
 
 impl Phase {
@@ -61,7 +64,7 @@ impl Phase {
         match self {
             Self::Waiting { due } => due <= now,
             Self::Running { until } => until <= now,
-            Self::Ended => false,
+            Self::Completed | Self::Buried => false,
         }
     }
 }
@@ -92,11 +95,11 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, lease: &Lease) -> Result<(), StoreError> {
+    fn end(&self, lease: &Lease, phase: Phase) -> Result<(), StoreError> {
         let mut state = self.state();
         let record = state.held(lease)?;
-        record.phase = Phase::Ended;
-        record.data = String::new();
+        record.phase = phase;
+        record.data = None;
         state.ended.push_back(lease.event_id.clone());
         Ok(())
     }
@@ -139,12 +142,14 @@ impl EventStore for MemoryStore {
         state.make_room(self.capacity)?;
         let phase = if event.dead.is_some() {
             state.ended.push_back(event.id.clone());
-            Phase::Ended
+            Phase::Buried
         } else {
             state.queue.push_back(event.id.clone());
             Phase::Waiting { due: event.received_at }
         };
-        state.events.insert(event.id, Record { queued: true, run: 0, token: 0, phase, data: event.data });
+        state
+            .events
+            .insert(event.id, Record { queued: true, run: 0, token: 0, phase, data: Some(event.data) });
         Ok(Insertion::New)
     }
 
@@ -159,18 +164,19 @@ impl EventStore for MemoryStore {
         let token = state.next_token();
         if let Some(record) = state.events.get_mut(&event.id) {
             return Ok(match record.phase {
-                Phase::Ended => Beginning::Ended,
+                Phase::Completed => Beginning::Completed,
+                Phase::Buried => Beginning::Buried,
                 Phase::Running { until } if until > now => Beginning::Running,
                 // The provider decides when to try again, so the time noted by `retry` does not hold it back.
                 Phase::Running { .. } | Phase::Waiting { .. } => {
-                    Beginning::Run(record.lease(&event.id, token, until))
+                    Beginning::Run(record.lease(event.id, token, until))
                 }
             });
         }
         state.make_room(self.capacity)?;
         let phase = Phase::Running { until };
         let lease = Lease::new(event.id.clone(), token);
-        state.events.insert(event.id, Record { queued: false, run: 1, token, phase, data: String::new() });
+        state.events.insert(event.id, Record { queued: false, run: 1, token, phase, data: None });
         Ok(Beginning::Run(lease))
     }
 
@@ -189,10 +195,11 @@ impl EventStore for MemoryStore {
             };
             if claimed.len() < limit && record.phase.is_due(now) {
                 *last_token = last_token.saturating_add(1);
-                let lease = record.lease(id, *last_token, after(now, lease));
-                claimed.push(ClaimedEvent::new(lease, record.run, record.data.clone()));
+                let lease = record.lease(Arc::clone(id), *last_token, after(now, lease));
+                let data = record.data.as_ref().map(Json::get).unwrap_or_default();
+                claimed.push(ClaimedEvent::new(lease, record.run, data));
             }
-            !matches!(record.phase, Phase::Ended)
+            !matches!(record.phase, Phase::Completed | Phase::Buried)
         });
         Ok(claimed)
     }
@@ -203,7 +210,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn complete(&self, lease: &Lease, _now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.end(lease)
+        self.end(lease, Phase::Completed)
     }
 
     async fn retry(&self, lease: &Lease, due: DateTime<Utc>, _error: &str) -> Result<(), StoreError> {
@@ -218,7 +225,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn bury(&self, lease: &Lease, _now: DateTime<Utc>, _error: &str) -> Result<(), StoreError> {
-        self.end(lease)
+        self.end(lease, Phase::Buried)
     }
 }
 

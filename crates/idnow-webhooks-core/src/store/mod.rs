@@ -3,12 +3,14 @@
 mod memory;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::event::{RawEvent, Unreadable};
+use crate::event::Arrival;
+use crate::json::Json;
 
 pub use memory::MemoryStore;
 
@@ -18,7 +20,8 @@ pub use memory::MemoryStore;
 ///
 /// When [`insert`](Self::insert) or [`begin`](Self::begin) returns `Ok`, the event is as safe as the store
 /// can make it: the delivery is answered 2xx on the strength of that. Every call is atomic, and safe to drop at any
-/// point: the work is then done or not done. Times are arguments, so that tests can choose them.
+/// point: the work is then done or not done. In inline mode a call that takes longer than 5 s is dropped. Times are
+/// arguments, so that tests can choose them.
 ///
 /// A [`Lease`] is the right to handle an event until a given time. Whoever holds it must extend it in time,
 /// and ends it with one of [`complete`](Self::complete), [`retry`](Self::retry) and [`bury`](Self::bury).
@@ -59,43 +62,39 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError>;
 }
 
-/// A verified event, as it enters the store.
+/// A verified event, as it enters the store. What is large in it is shared, and so cheap to clone.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewEvent {
     /// `eventId`.
-    pub id: String,
-    /// `eventName`, as far as it could be read.
-    pub name: Option<String>,
+    pub id: Arc<str>,
     /// When the delivery arrived.
     pub received_at: DateTime<Utc>,
-    /// The text of `data`, exactly as it was signed.
-    pub data: String,
-    /// Set when the event cannot be handled: it enters as a dead letter with this reason.
-    pub dead: Option<String>,
+    /// Why the event cannot be read, if so. In queued mode it enters as a dead letter with this reason.
+    pub dead: Option<Arc<str>>,
+    name: Option<Arc<str>>,
+    data: Json,
 }
 
 impl NewEvent {
-    /// An event to be handled.
-    pub fn new(event: &RawEvent, received_at: DateTime<Utc>) -> Self {
-        Self {
-            id: event.id.clone(),
-            name: Some(event.name.clone()),
-            received_at,
-            data: event.json().to_owned(),
-            dead: None,
-        }
+    /// What the store needs to know of a genuine delivery. `None` without at least an id.
+    pub(crate) fn of(arrival: &Arrival, received_at: DateTime<Utc>) -> Option<Self> {
+        let dead = match arrival {
+            Arrival::Event(_) => None,
+            Arrival::Unreadable(event) => Some(event.reason().into()),
+        };
+        let (id, name) = (arrival.id()?.into(), arrival.name().map(Into::into));
+        Some(Self { id, received_at, dead, name, data: arrival.data().clone() })
     }
 
-    /// A genuine event that cannot be read, to be kept as a dead letter. `None` without at least an id.
-    pub fn unreadable(event: &Unreadable, received_at: DateTime<Utc>) -> Option<Self> {
-        Some(Self {
-            id: event.event_id.clone()?,
-            name: event.event_name.clone(),
-            received_at,
-            data: event.json().to_owned(),
-            dead: Some(event.reason().to_owned()),
-        })
+    /// `eventName`, as far as it could be read.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The text of `data`, exactly as it was signed.
+    pub fn data(&self) -> &str {
+        self.data.get()
     }
 }
 
@@ -113,8 +112,10 @@ pub enum Insertion {
 pub enum Beginning {
     /// The event is yours to handle.
     Run(Lease),
-    /// The event was handled or buried before.
-    Ended,
+    /// The event was handled before.
+    Completed,
+    /// The event is a dead letter: it was buried before.
+    Buried,
     /// Someone else holds a lease on it.
     Running,
 }
@@ -124,14 +125,14 @@ pub enum Beginning {
 #[non_exhaustive]
 pub struct Lease {
     /// `eventId`.
-    pub event_id: String,
+    pub event_id: Arc<str>,
     /// Tells this lease from every earlier one on the same event.
     pub token: u64,
 }
 
 impl Lease {
     /// A lease on an event. For implementations of [`EventStore`].
-    pub fn new(event_id: impl Into<String>, token: u64) -> Self {
+    pub fn new(event_id: impl Into<Arc<str>>, token: u64) -> Self {
         Self { event_id: event_id.into(), token }
     }
 }
@@ -161,7 +162,7 @@ impl ClaimedEvent {
 pub enum StoreError {
     /// The lease ran out, and someone else may have taken over.
     #[error("the lease on event {0:?} has run out")]
-    LeaseLost(String),
+    LeaseLost(Arc<str>),
     /// The store holds as much as it may.
     #[error("the store is full: it holds {0} events that are not finished")]
     Full(usize),

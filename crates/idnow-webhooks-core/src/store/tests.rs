@@ -4,7 +4,13 @@ use chrono::TimeDelta;
 const LEASE: Duration = Duration::from_secs(30);
 
 fn event(id: &str) -> NewEvent {
-    NewEvent { id: id.into(), name: None, received_at: at(0), data: format!("data of {id}"), dead: None }
+    NewEvent {
+        id: id.into(),
+        received_at: at(0),
+        dead: None,
+        name: None,
+        data: Json::new(format!("data of {id}")),
+    }
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -31,10 +37,10 @@ async fn inline_an_event_runs_once_at_a_time_and_not_after_it_ended() {
     let second = lease(begin(&store, "a", 29).await);
     assert!(matches!(store.complete(&first, at(30)).await, Err(StoreError::LeaseLost(_))));
     store.complete(&second, at(30)).await.unwrap();
-    assert_eq!(begin(&store, "a", 1_000_000).await, Beginning::Ended);
+    assert_eq!(begin(&store, "a", 1_000_000).await, Beginning::Completed);
     let buried = lease(begin(&store, "b", 0).await);
     store.bury(&buried, at(1), "bad").await.unwrap();
-    assert_eq!(begin(&store, "b", 1).await, Beginning::Ended);
+    assert_eq!(begin(&store, "b", 1).await, Beginning::Buried);
 }
 
 #[tokio::test]
@@ -64,7 +70,7 @@ async fn inline_memory_is_bounded_whatever_becomes_of_the_events() {
         }
     }
     assert_eq!(store.len(), 10);
-    assert_eq!(begin(&store, "event 999", 1000).await, Beginning::Ended);
+    assert_eq!(begin(&store, "event 999", 1000).await, Beginning::Completed);
 }
 
 #[tokio::test]
@@ -90,14 +96,14 @@ async fn queued_events_are_claimed_in_order_once_each_and_again_when_due() {
     let claimed = store.claim(2, at(0), LEASE).await.unwrap();
     assert_eq!(claimed.iter().map(|c| c.data.as_str()).collect::<Vec<_>>(), ["data of a", "data of b"]);
     let rest = store.claim(2, at(0), LEASE).await.unwrap();
-    assert_eq!(rest.iter().map(|c| c.lease.event_id.as_str()).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(rest.iter().map(|c| &*c.lease.event_id).collect::<Vec<_>>(), ["c"]);
 
     store.complete(&claimed[0].lease, at(1)).await.unwrap();
     store.retry(&claimed[1].lease, at(10), "failed").await.unwrap();
     store.bury(&rest[0].lease, at(1), "bad").await.unwrap();
     assert!(store.claim(9, at(9), LEASE).await.unwrap().is_empty());
     let again = store.claim(9, at(10), LEASE).await.unwrap();
-    assert_eq!(again.iter().map(|c| (c.lease.event_id.as_str(), c.run)).collect::<Vec<_>>(), [("b", 2)]);
+    assert_eq!(again.iter().map(|c| (&*c.lease.event_id, c.run)).collect::<Vec<_>>(), [("b", 2)]);
 
     let taken_over = store.claim(9, at(40), LEASE).await.unwrap();
     assert_eq!(taken_over[0].run, 3);

@@ -79,9 +79,6 @@ pub enum VerifyError {
         /// The configured leeway in seconds.
         leeway: i64,
     },
-    /// The token names no key, and more than one of the known ones could be meant.
-    #[error("the token has no `kid`, and several keys could have signed it")]
-    NoKeyId,
     /// The keys at hand do not hold the one that the token names.
     #[error("key: no {algorithm} key with id {}, known ids are {}", Maybe(key_id.as_ref()), List(known))]
     UnknownKey {
@@ -115,7 +112,7 @@ impl VerifyError {
             Self::NotYetIssued { .. } | Self::NotYetValid { .. } => "not_yet",
             Self::Lifetime { .. } => "lifetime",
             Self::TooOld { .. } => "age",
-            Self::NoKeyId | Self::UnknownKey { .. } => "key",
+            Self::UnknownKey { .. } => "key",
             Self::Signature { .. } => "signature",
         }
     }

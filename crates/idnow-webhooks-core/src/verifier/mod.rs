@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::event::{RawEvent, Unreadable};
 use crate::json::Json;
-use crate::keys::{Algorithm, KeyLookup, KeySet};
+use crate::keys::{Algorithm, KeySet, VerificationKey};
 use crate::token::{Header, RawClaims, Segments};
 
 mod error;
@@ -21,6 +21,8 @@ pub use policy::{PolicyError, VerifierBuilder};
 use error::seconds_between;
 use policy::Policy;
 
+/// How many keys are tried for a token that names none: each costs a verification.
+const MAX_CANDIDATES: usize = 8;
 /// How many key ids an error names. The provider publishes a handful.
 const MAX_KNOWN: usize = 20;
 
@@ -95,11 +97,6 @@ impl Verifier {
         &self.policy.algorithms
     }
 
-    /// Whether tokens are verified with a shared secret instead of public keys.
-    pub fn uses_shared_secret(&self) -> bool {
-        self.policy.algorithms.iter().any(|algorithm| algorithm.is_hmac())
-    }
-
     /// Verifies a compact token.
     ///
     /// Cheap checks come first, so that forgeries cost little; nothing is believed before the signature holds.
@@ -125,22 +122,7 @@ impl Verifier {
         let signature = segments.signature()?;
 
         let key_id = header.kid.as_deref();
-        let verified_by = match keys.lookup(algorithm, key_id) {
-            KeyLookup::One(key) => key.verifies(segments.signing_input, &signature).then_some(key),
-            KeyLookup::Several(keys) => {
-                keys.into_iter().find(|key| key.verifies(segments.signing_input, &signature))
-            }
-            KeyLookup::Ambiguous => return Err(VerifyError::NoKeyId),
-            KeyLookup::Unknown => {
-                return Err(VerifyError::UnknownKey {
-                    key_id: key_id.map(Seen::new),
-                    algorithm,
-                    known: keys.key_ids().into_iter().take(MAX_KNOWN).map(Seen::new).collect(),
-                });
-            }
-        };
-        let key =
-            verified_by.ok_or_else(|| VerifyError::Signature { key_id: key_id.map(Seen::new), algorithm })?;
+        let key = verifying_key(keys, algorithm, key_id, &segments, &signature)?;
 
         let issuer = claims.iss.map(Cow::into_owned).unwrap_or_default();
         let subject = claims.sub.map(Cow::into_owned);
@@ -219,4 +201,30 @@ struct Times {
 
 pub(crate) fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn verifying_key<'k>(
+    keys: &'k KeySet,
+    algorithm: Algorithm,
+    key_id: Option<&str>,
+    segments: &Segments<'_>,
+    signature: &[u8],
+) -> Result<&'k VerificationKey, VerifyError> {
+    let secret = algorithm.is_hmac();
+    let most = if secret { usize::MAX } else { MAX_CANDIDATES };
+    let mut candidates = keys.candidates(algorithm, key_id).take(most).peekable();
+    let known = candidates.peek().is_some();
+    if let Some(key) = candidates.find(|key| key.verifies(segments.signing_input, signature)) {
+        return Ok(key);
+    }
+    let key_id_seen = key_id.map(Seen::new);
+    if known && (secret || key_id.is_some()) {
+        return Err(VerifyError::Signature { key_id: key_id_seen, algorithm });
+    }
+    // A token that names no key may have been signed by one that is not known yet.
+    Err(VerifyError::UnknownKey {
+        key_id: key_id_seen,
+        algorithm,
+        known: keys.key_ids().into_iter().take(MAX_KNOWN).map(Seen::new).collect(),
+    })
 }

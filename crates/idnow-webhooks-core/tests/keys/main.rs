@@ -12,7 +12,7 @@ mod document;
 mod jwk;
 mod lookup;
 
-use idnow_webhooks_core::keys::{KeyLookup, KeySet, UnusableKey};
+use idnow_webhooks_core::keys::{KeySet, UnusableKey};
 use idnow_webhooks_testkit::SigningKey;
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ fn reason_after(changes: &Value) -> UnusableKey {
 }
 
 fn assert_verifies(set: &KeySet, key: &SigningKey) {
-    let KeyLookup::One(found) = set.lookup(key.algorithm(), key.key_id()) else {
+    let [found] = set.candidates(key.algorithm(), key.key_id()).collect::<Vec<_>>()[..] else {
         panic!("{key:?} is not in {set:?}")
     };
     assert_eq!(found.key_id(), key.key_id());

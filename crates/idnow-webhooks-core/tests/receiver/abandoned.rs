@@ -85,7 +85,7 @@ async fn a_handler_for_unreadable_events_ends_too() {
     );
     sleep(Duration::from_secs(2)).await;
     assert!(finished.load(Ordering::SeqCst));
-    assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "duplicate");
 }
 
 /// Before the handler there is nothing to finish: the place is free at once.

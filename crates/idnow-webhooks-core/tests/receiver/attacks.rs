@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use idnow_webhooks_core::event::RawEvent;
-use idnow_webhooks_core::{EventRouter, Head, Outcome, Refusal};
+use idnow_webhooks_core::{EventRouter, Head, Outcome, Receiver, Refusal, Verifier};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
 
+use crate::scripted::{Refresh, ScriptedKeys, set};
 use crate::{DEADLINE, headers, post, whole};
 
 type Ids = Arc<Mutex<Vec<String>>>;
@@ -41,7 +42,6 @@ async fn only_what_is_signed_is_believed() {
             String::new(),
         ),
         (vec![("x-idnow-signature", &*token)], "not json at all".to_owned()),
-        (vec![("x-idnow-signature", &*token), ("content-type", "application/jwt")], provider.token(&other)),
         (vec![("content-type", "Application/JWT ;x=y"), ("content-encoding", "Identity")], token.clone()),
     ] {
         let outcome = post(&receiver, &lines, body).await;
@@ -52,6 +52,29 @@ async fn only_what_is_signed_is_believed() {
         let outcome = post(&receiver, &[("x-idnow-signature", lure)], provider.token(&other)).await;
         assert!(outcome.status().is_client_error(), "{outcome:?}");
     }
+    assert_eq!(*ids.lock().unwrap(), [genuine.event_id()]);
+}
+
+/// The media type says that the body is the token: then no header plays a part.
+#[tokio::test]
+async fn a_body_that_is_declared_a_token_counts_alone() {
+    let provider = Provider::new();
+    let (router, ids) = noting();
+    let receiver = provider.receiver().handlers(router).max_body_bytes(8000).build().unwrap();
+    let (genuine, other) = (SampleEvent::completed(), SampleEvent::aborted());
+    let (token, beside) = (provider.token(&genuine), provider.token(&other));
+    let declared = ("content-type", "application/jwt");
+    let giant = "x".repeat(9000);
+    for lines in [
+        vec![("x-idnow-signature", &*beside), declared],
+        vec![("x-idnow-signature", "x"), declared],
+        vec![("x-idnow-signature", &giant), declared],
+        vec![("x-idnow-signature", &*beside), ("x-idnow-signature", &*beside), declared],
+    ] {
+        assert!(post(&receiver, &lines, token.clone()).await.is_accepted(), "{lines:?}");
+    }
+    let outcome = post(&receiver, &[("x-idnow-signature", &beside), declared], "x").await;
+    assert_eq!(outcome.code(), "malformed_token");
     assert_eq!(*ids.lock().unwrap(), [genuine.event_id()]);
 }
 
@@ -176,4 +199,30 @@ async fn verifying_alone_refuses_the_same_and_remembers_nothing() {
     ] {
         assert_eq!(Outcome::Refused(verify(token).await.unwrap_err()).code(), expected);
     }
+}
+
+/// Only what is verified takes a place among the events in progress.
+#[tokio::test]
+async fn strangers_cannot_take_the_places_of_genuine_deliveries() {
+    let provider = Provider::new();
+    let keys = ScriptedKeys::new(set(&[provider.key()]), [Refresh::Hangs]);
+    let verifier = Verifier::builder().issuer(Provider::ISSUER).audience(Provider::AUDIENCE).build().unwrap();
+    let receiver = Receiver::builder(verifier, keys.clone()).max_in_progress(1).build().unwrap();
+    let none = HeaderMap::new();
+    let head = || Head { method: &Method::POST, headers: &none, peer: None };
+    let mut strangers: Vec<_> = ["", "ey", &provider.token(&SampleEvent::completed())]
+        .map(|beginning| {
+            let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(beginning.to_owned()))]);
+            Box::pin(receiver.receive(head(), body.chain(stream::pending())))
+        })
+        .into();
+    for stranger in &mut strangers {
+        assert!(stranger.as_mut().now_or_never().is_none());
+    }
+    let other_key = provider.clone().with_key(SigningKey::shared_other());
+    let event = SampleEvent::completed();
+    let mut waiting = Box::pin(other_key.deliver(&receiver, &event));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(keys.arrivals().len(), 1, "it waits for its key");
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use idnow_webhooks_core::HandlerError;
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::scripted::ScriptedStore;
 use crate::{DEADLINE, LIMIT, codes, counting, runs};
+
+/// How long a store may take for a call.
+const STORE_LIMIT: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn an_event_is_handled_once_however_often_it_comes() {
@@ -51,8 +54,10 @@ async fn a_permanent_failure_is_final() {
     let store = ScriptedStore::default();
     let (router, count) = counting(|_| async { Err(HandlerError::permanent("no such customer")) });
     let receiver = provider.receiver().handlers(router).store(store.clone()).build().unwrap();
-    let codes = codes(&provider, &receiver, &SampleEvent::completed(), 2).await;
-    assert_eq!(codes, ["handler_refused", "duplicate"]);
+    let event = SampleEvent::completed();
+    let codes = codes(&provider, &receiver, &event, 3).await;
+    assert_eq!(codes, ["handler_refused"; 3], "a 2xx would say that it was handled");
+    assert_eq!(provider.deliver(&receiver, &event).await.status(), 422);
     assert_eq!(runs(&count), 1);
     assert_eq!(store.ended(), [("bury", "no such customer".to_owned())]);
 }
@@ -102,7 +107,7 @@ async fn a_slow_handler_finishes_after_the_answer() {
     let receiver =
         provider.receiver().handlers(router).answer_deadline(DEADLINE).handler_limit(LIMIT).build().unwrap();
     let event = SampleEvent::completed();
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "deadline_exceeded");
     assert_eq!(started.elapsed(), DEADLINE);
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "in_progress");
@@ -161,9 +166,6 @@ async fn a_store_that_fails_is_never_taken_for_success() {
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "store_unavailable");
     assert_eq!(runs(&count), 0, "no handler runs before the event is remembered");
     store.fail_begin(false);
-    store.hang(true);
-    assert_eq!(provider.deliver(&receiver, &event).await.code(), "deadline_exceeded");
-    store.hang(false);
 
     store.fail_end(true);
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "store_unavailable");
@@ -174,5 +176,59 @@ async fn a_store_that_fails_is_never_taken_for_success() {
     clock.advance(LIMIT + Duration::from_secs(10));
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "duplicate");
+    assert_eq!(runs(&count), 2);
+}
+
+/// Leases go by the clock, and clocks are set.
+#[tokio::test(start_paused = true)]
+async fn a_jump_of_the_clock_starts_no_second_run() {
+    let clock = FixedClock::at("2026-01-08T08:35:39Z".parse().unwrap());
+    let provider = Provider::new().with_clock(clock.clone());
+    let (router, count) = counting(|_| async {
+        sleep(Duration::from_secs(1)).await;
+        Ok(())
+    });
+    let receiver = provider.receiver().handlers(router).build().unwrap();
+    let event = SampleEvent::completed();
+    let meanwhile = async {
+        sleep(Duration::from_millis(1)).await;
+        clock.advance(Duration::from_secs(3600));
+        // One that is turned away must not end the turn of the one that runs.
+        codes(&provider, &receiver, &event, 3).await
+    };
+    let (first, meanwhile) = tokio::join!(provider.deliver(&receiver, &event), meanwhile);
+    assert_eq!(meanwhile, ["in_progress"; 3]);
+    assert_eq!(first.code(), "handled");
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "duplicate");
+    assert_eq!(runs(&count), 1);
+}
+
+/// A connection that died without a word must not keep an event, or its place, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_given_up() {
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let (router, count) = counting(|_| async { Ok(()) });
+    let builder = provider.receiver().handlers(router).store(store.clone()).max_in_progress(2);
+    let receiver = builder.answer_deadline(DEADLINE).build().unwrap();
+    let patient = provider.receiver().store(store.clone()).build().unwrap();
+    let (event, other) = (SampleEvent::completed(), SampleEvent::completed());
+
+    store.hang(true);
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "deadline_exceeded");
+    let started = Instant::now();
+    let outcome = provider.deliver(&patient, &event).await;
+    assert_eq!((outcome.code(), started.elapsed()), ("store_unavailable", STORE_LIMIT));
+    store.hang(false);
+    assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
+
+    store.hang_end(true);
+    assert_eq!(provider.deliver(&receiver, &other).await.code(), "deadline_exceeded");
+    let started = Instant::now();
+    receiver.idle().await;
+    assert_eq!(started.elapsed(), STORE_LIMIT.saturating_sub(DEADLINE), "its place is free again");
+    store.hang_end(false);
+    // Nobody knows that it was handled: until its lease has run out, somebody else may be at it.
+    assert_eq!(provider.deliver(&receiver, &other).await.code(), "in_progress");
     assert_eq!(runs(&count), 2);
 }

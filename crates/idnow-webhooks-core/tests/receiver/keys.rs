@@ -137,10 +137,6 @@ async fn tokens_that_fail_anyway_cause_no_traffic() {
     let (message, _) = token.rsplit_once('.').unwrap();
     for token in [
         stranger.token_with(&event, |claims| claims["exp"] = 1_600_000_000.into()),
-        stranger.token_with(&event, |claims| claims["iat"] = 9_000_000_000_u64.into()),
-        stranger.token_with(&event, |claims| {
-            drop(claims.insert("nbf".into(), json!(9_000_000_000_u64)));
-        }),
         stranger.token_with(&event, |claims| claims["exp"] = json!(9_000_000_000_u64)),
         stranger.token_with(&event, |claims| drop(claims.remove("iat"))),
         stranger.token_with(&event, |claims| drop(claims.remove("aud"))),
@@ -157,5 +153,49 @@ async fn tokens_that_fail_anyway_cause_no_traffic() {
         let outcome = post(&receiver, &[], token).await;
         assert!(outcome.status().is_client_error(), "{outcome:?}");
     }
+    for early in ["iat", "nbf"] {
+        let token = stranger.token_with(&event, |claims| {
+            claims.insert(early.into(), json!(9_000_000_000_u64));
+            claims.insert("exp".into(), json!(9_000_000_001_u64));
+        });
+        assert_eq!(post(&receiver, &[], token).await.code(), "not_yet_valid");
+    }
     assert!(keys.arrivals().is_empty());
+}
+
+fn nameless(key: SigningKey) -> Provider {
+    Provider::new().with_key(key.without_key_id())
+}
+
+#[tokio::test]
+async fn a_token_that_names_no_key_may_be_of_any_that_is_published() {
+    let keys = ScriptedKeys::new(set(&[&SigningKey::shared(), &SigningKey::shared_other()]), []);
+    let receiver = receiver(&keys);
+    for key in [SigningKey::shared(), SigningKey::shared_other()] {
+        assert_eq!(nameless(key).deliver(&receiver, &SampleEvent::created()).await.code(), "handled");
+    }
+    assert!(keys.arrivals().is_empty());
+}
+
+/// None of the keys at hand fits: the right one may have been published just now.
+#[tokio::test]
+async fn a_token_that_names_no_key_is_refused_only_with_fresh_keys() {
+    let (old, new) = (SigningKey::shared(), SigningKey::shared_other());
+    let event = SampleEvent::created();
+
+    let keys = ScriptedKeys::new(set(&[&old]), [Refresh::Brings(set(&[&old, &new]))]);
+    let receiver_now = receiver(&keys);
+    assert_eq!(nameless(new.clone()).deliver(&receiver_now, &event).await.code(), "handled");
+    assert_eq!(nameless(new.clone()).deliver(&receiver_now, &SampleEvent::created()).await.code(), "handled");
+    assert_eq!(keys.arrivals().len(), 1);
+
+    let keys = ScriptedKeys::new(set(&[&old]), [Refresh::Brings(set(&[&old]))]);
+    let outcome = nameless(new.clone()).deliver(&receiver(&keys), &event).await;
+    assert_eq!((outcome.status().as_u16(), outcome.code()), (401, "token_refused"));
+    assert_eq!(keys.arrivals().len(), 1);
+
+    let keys = ScriptedKeys::new(set(&[&old]), [Refresh::Fails(Duration::from_secs(4))]);
+    let outcome = nameless(new).deliver(&receiver(&keys), &event).await;
+    assert_eq!((outcome.status().as_u16(), outcome.code()), (503, "keys_unavailable"));
+    assert_eq!(outcome.retry_after(), Some(Duration::from_secs(4)));
 }

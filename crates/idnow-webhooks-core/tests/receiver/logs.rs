@@ -1,94 +1,15 @@
 //! What is logged: one line that explains a refusal, and never a token, a secret or a body.
 
-use std::collections::BTreeMap;
-use std::fmt::{Debug, Write as _};
 use std::io;
-use std::sync::{Arc, Mutex};
 
 use idnow_webhooks_core::keys::{Algorithm, KeySet, StaticKeys};
 use idnow_webhooks_core::{Admission, EventRouter, HandlerError, Receiver, RequiredHeader, Secret, Verifier};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing::Level;
 
+use crate::capture::Capture;
 use crate::scripted::ScriptedStore;
 use crate::{DEADLINE, counting, post};
-
-const TARGET: &str = "idnow_webhooks::delivery";
-
-/// Everything that any subscriber could see, at every level.
-#[derive(Clone, Default)]
-struct Capture(Arc<Mutex<Captured>>);
-
-#[derive(Default)]
-struct Captured {
-    events: Vec<(Level, String, BTreeMap<&'static str, String>)>,
-    span: BTreeMap<&'static str, String>,
-    everything: String,
-}
-
-struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
-
-impl Visit for Fields<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.insert(field.name(), format!("{value:?}"));
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Capture {
-    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        let mut captured = self.0.lock().unwrap();
-        attributes.record(&mut Fields(&mut captured.span));
-    }
-
-    fn on_record(&self, _: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let mut captured = self.0.lock().unwrap();
-        values.record(&mut Fields(&mut captured.span));
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = BTreeMap::new();
-        event.record(&mut Fields(&mut fields));
-        let mut captured = self.0.lock().unwrap();
-        write!(captured.everything, "{fields:?}").unwrap();
-        let target = event.metadata().target().to_owned();
-        captured.events.push((*event.metadata().level(), target, fields));
-    }
-}
-
-impl Capture {
-    fn start() -> (Self, DefaultGuard) {
-        let capture = Self::default();
-        let subscriber = tracing_subscriber::registry().with(capture.clone());
-        (capture, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// The one event of the delivery, with the fields of its span; forgets both.
-    #[track_caller]
-    fn only(&self) -> (Level, BTreeMap<&'static str, String>) {
-        let mut captured = self.0.lock().unwrap();
-        let events: Vec<_> = captured.events.drain(..).filter(|(_, target, _)| target == TARGET).collect();
-        let [(level, _, fields)] = &events[..] else { panic!("expected one event, not {events:?}") };
-        let mut fields = fields.clone();
-        let span = std::mem::take(&mut captured.span);
-        write!(captured.everything, "{span:?}").unwrap();
-        for (name, value) in span {
-            assert!(fields.insert(name, value).is_none(), "{name} twice");
-        }
-        (*level, fields)
-    }
-
-    fn everything(&self) -> String {
-        self.0.lock().unwrap().everything.clone()
-    }
-}
 
 async fn refused_by_handler(provider: &Provider, result: fn() -> Result<(), HandlerError>) {
     let receiver =
@@ -173,15 +94,15 @@ async fn accepted_unknown_monitored_and_abandoned_deliveries_are_logged_too() {
     assert_eq!((&*fields["event_id"], &*fields["event_name"]), (event.event_id(), "session.completed"));
 
     provider.deliver(&receiver, &SampleEvent::named("new\nkind")).await;
-    let unknown = capture.0.lock().unwrap().events.remove(0);
-    assert_eq!(unknown.2["name"], r#""new\nkind""#);
+    let unknown = capture.first();
+    assert_eq!(unknown.fields["name"], r#""new\nkind""#);
     assert_eq!(capture.only().1["outcome"], "handled");
 
     let monitoring = Admission::new().allow("192.0.2.0/24".parse().unwrap()).monitor();
     let receiver = provider.receiver().admission(monitoring).build().unwrap();
     provider.deliver(&receiver, &SampleEvent::created()).await;
-    let monitored = capture.0.lock().unwrap().events.remove(0);
-    assert!(monitored.2["reason"].contains("no peer address"), "{monitored:?}");
+    let monitored = capture.first();
+    assert!(monitored.fields["reason"].contains("no peer address"), "{monitored:?}");
     assert_eq!(capture.only().1["outcome"], "handled");
 
     let hanging = EventRouter::new().on_any(|_| std::future::pending());
@@ -227,7 +148,7 @@ async fn no_token_secret_or_body_is_ever_among_it() {
     by(secret.expose()).deliver(&shared, &SampleEvent::created()).await;
     by(b"hush-another").deliver(&shared, &SampleEvent::created()).await;
 
-    capture.0.lock().unwrap().events.clear();
+    capture.take();
     let logged = capture.everything();
     assert!(logged.contains("token_refused") && logged.contains("unauthorized"), "{logged}");
     assert!(!logged.contains("hush"), "{logged}");

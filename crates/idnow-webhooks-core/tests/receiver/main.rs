@@ -10,8 +10,11 @@
 
 mod abandoned;
 mod attacks;
+mod capture;
+mod failures;
 mod inline;
 mod keys;
+mod late;
 mod logs;
 mod metrics;
 mod queued;
@@ -19,6 +22,7 @@ mod scripted;
 mod settings;
 mod status;
 mod unreadable;
+mod verifying;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

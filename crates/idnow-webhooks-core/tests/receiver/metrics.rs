@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use idnow_webhooks_core::{Admission, EventRouter, HandlerError};
+use futures_util::stream;
+use idnow_webhooks_core::{Admission, EventRouter, HandlerError, HandlerResult};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::{DEADLINE, counting, post};
+use crate::scripted::ScriptedStore;
+use crate::verifying::verify;
+use crate::{DEADLINE, counting, post, whole};
 
 /// `name{label=value,..}` with the count, for a histogram that of its samples.
 fn recorded(deliveries: impl Future<Output = ()>) -> BTreeMap<String, u64> {
@@ -110,5 +113,64 @@ fn a_client_that_went_away_is_counted_once() {
     assert_eq!(
         recorded,
         counts(&[("deliveries_total{outcome=client_gone,check=}", 1), ("verification_seconds{}", 1)])
+    );
+}
+
+#[test]
+fn handlers_that_end_after_the_answer_are_counted_apart() {
+    let provider = Provider::new();
+    let recorded = recorded(async {
+        for (result, store_fails) in [
+            ((|| Ok(())) as fn() -> HandlerResult, false),
+            (|| Err(HandlerError::permanent("x")), false),
+            (|| Ok(()), true),
+        ] {
+            let (router, _) = counting(move |_| async move {
+                tokio::time::sleep(DEADLINE * 2).await;
+                result()
+            });
+            let store = ScriptedStore::default();
+            store.fail_end(store_fails);
+            let builder = provider.receiver().handlers(router).store(store).answer_deadline(DEADLINE);
+            let receiver = builder.build().unwrap();
+            provider.deliver(&receiver, &SampleEvent::completed()).await;
+            receiver.idle().await;
+        }
+    });
+    assert_eq!(
+        recorded,
+        counts(&[
+            ("deliveries_total{outcome=deadline_exceeded,check=}", 3),
+            ("delivery_seconds{}", 3),
+            ("verification_seconds{}", 3),
+            ("handler_seconds{result=ok}", 2),
+            ("handler_seconds{result=permanent}", 1),
+            ("late_total{outcome=handled}", 1),
+            ("late_total{outcome=handler_refused}", 1),
+            ("late_total{outcome=store_unavailable}", 1),
+        ])
+    );
+}
+
+#[test]
+fn deliveries_that_are_only_verified_are_counted_too() {
+    let provider = Provider::new();
+    let recorded = recorded(async {
+        let receiver = provider.receiver().answer_deadline(DEADLINE).build().unwrap();
+        verify(&receiver, whole(provider.token(&SampleEvent::completed()))).await.unwrap();
+        verify(&receiver, whole("x")).await.unwrap_err();
+        verify(&receiver, stream::pending()).await.unwrap_err();
+        tokio::time::timeout(DEADLINE / 2, verify(&receiver, stream::pending())).await.unwrap_err();
+    });
+    assert_eq!(
+        recorded,
+        counts(&[
+            ("deliveries_total{outcome=verified,check=}", 1),
+            ("deliveries_total{outcome=malformed_token,check=form}", 1),
+            ("deliveries_total{outcome=deadline_exceeded,check=}", 1),
+            ("deliveries_total{outcome=client_gone,check=}", 1),
+            ("delivery_seconds{}", 3),
+            ("verification_seconds{}", 2),
+        ])
     );
 }

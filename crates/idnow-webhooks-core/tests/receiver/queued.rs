@@ -22,11 +22,11 @@ async fn an_event_is_stored_once_with_its_signed_text() {
     assert_eq!(runs(&count), 0, "handlers run elsewhere");
 
     let kept = &store.inserted()[0];
-    assert_eq!(kept.id, event.event_id());
-    assert_eq!(kept.name.as_deref(), Some("session.completed"));
+    assert_eq!(&*kept.id, event.event_id());
+    assert_eq!(kept.name(), Some("session.completed"));
     assert_eq!(kept.received_at.to_rfc3339(), "2026-01-08T08:35:39+00:00");
     assert_eq!(kept.dead, None);
-    assert_eq!(serde_json::from_str::<Value>(&kept.data).unwrap(), event.with_attempt(1).data());
+    assert_eq!(serde_json::from_str::<Value>(kept.data()).unwrap(), event.with_attempt(1).data());
 }
 
 #[tokio::test]
@@ -37,10 +37,10 @@ async fn an_event_that_cannot_be_read_is_kept_as_a_dead_letter() {
     let event = SampleEvent::completed().set("eventSequence", json!([2]));
     assert_eq!(codes(&provider, &receiver, &event, 2).await, ["stored", "duplicate"]);
     let kept = &store.inserted()[0];
-    assert_eq!(kept.id, event.event_id());
-    assert_eq!(kept.name.as_deref(), Some("session.completed"));
+    assert_eq!(&*kept.id, event.event_id());
+    assert_eq!(kept.name(), Some("session.completed"));
     assert!(kept.dead.is_some());
-    assert_eq!(serde_json::from_str::<Value>(&kept.data).unwrap(), event.with_attempt(1).data());
+    assert_eq!(serde_json::from_str::<Value>(kept.data()).unwrap(), event.with_attempt(1).data());
     let now = kept.received_at + chrono::TimeDelta::days(1);
     assert!(store.claim(10, now, Duration::from_secs(1)).await.unwrap().is_empty(), "nobody is to handle it");
 }

@@ -91,6 +91,7 @@ pub(crate) struct Switches {
     insert: AtomicBool,
     end: AtomicBool,
     hang: AtomicBool,
+    hang_end: AtomicBool,
     inserted: Mutex<Vec<NewEvent>>,
     ended: Mutex<Vec<(&'static str, String)>>,
 }
@@ -114,6 +115,11 @@ impl ScriptedStore {
         self.0.hang.store(hang, Ordering::SeqCst);
     }
 
+    /// `complete`, `retry` and `bury` never come back.
+    pub(crate) fn hang_end(&self, hang: bool) {
+        self.0.hang_end.store(hang, Ordering::SeqCst);
+    }
+
     pub(crate) fn inserted(&self) -> Vec<NewEvent> {
         self.0.inserted.lock().unwrap().clone()
     }
@@ -123,15 +129,16 @@ impl ScriptedStore {
         self.0.ended.lock().unwrap().clone()
     }
 
-    fn end(&self, call: &'static str, error: &str) -> Result<(), StoreError> {
+    async fn end(&self, call: &'static str, error: &str) -> Result<(), StoreError> {
         self.0.ended.lock().unwrap().push((call, error.to_owned()));
+        hang_if(&self.0.hang_end).await;
         unless(&self.0.end)
     }
+}
 
-    async fn maybe_hang(&self) {
-        if self.0.hang.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
+async fn hang_if(hangs: &AtomicBool) {
+    if hangs.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -145,7 +152,7 @@ fn unless(fails: &AtomicBool) -> Result<(), StoreError> {
 #[async_trait]
 impl EventStore for ScriptedStore {
     async fn insert(&self, event: NewEvent) -> Result<Insertion, StoreError> {
-        self.maybe_hang().await;
+        hang_if(&self.0.hang).await;
         unless(&self.0.insert)?;
         self.0.inserted.lock().unwrap().push(event.clone());
         self.0.inner.insert(event).await
@@ -157,7 +164,7 @@ impl EventStore for ScriptedStore {
         now: DateTime<Utc>,
         lease: Duration,
     ) -> Result<Beginning, StoreError> {
-        self.maybe_hang().await;
+        hang_if(&self.0.hang).await;
         unless(&self.0.begin)?;
         self.0.inner.begin(event, now, lease).await
     }
@@ -176,17 +183,17 @@ impl EventStore for ScriptedStore {
     }
 
     async fn complete(&self, lease: &Lease, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.end("complete", "")?;
+        self.end("complete", "").await?;
         self.0.inner.complete(lease, now).await
     }
 
     async fn retry(&self, lease: &Lease, due: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
-        self.end("retry", error)?;
+        self.end("retry", error).await?;
         self.0.inner.retry(lease, due, error).await
     }
 
     async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
-        self.end("bury", error)?;
+        self.end("bury", error).await?;
         self.0.inner.bury(lease, now, error).await
     }
 }

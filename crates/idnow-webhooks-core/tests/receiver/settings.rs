@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, Method};
 use idnow_webhooks_core::event::{Event, SessionCompleted};
 use idnow_webhooks_core::keys::{Algorithm, KeySet, StaticKeys};
 use idnow_webhooks_core::store::MemoryStore;
 use idnow_webhooks_core::{
-    Admission, EventRouter, Receiver, ReceiverBuilder, ReceiverError, RepeatedHandler, RequiredHeader,
+    Admission, EventRouter, Head, Receiver, ReceiverBuilder, ReceiverError, RepeatedHandler, RequiredHeader,
     Secret, Verifier,
 };
 use idnow_webhooks_testkit::{Provider, SampleEvent};
@@ -54,7 +55,7 @@ async fn the_largest_limits_overflow_nothing() {
         .max_body_bytes(usize::MAX)
         .answer_deadline(Duration::MAX)
         .handler_limit(Duration::MAX)
-        .max_in_progress(usize::MAX)
+        .max_in_progress(u32::MAX)
         .build()
         .unwrap();
     assert_eq!(provider.deliver(&receiver, &SampleEvent::created()).await.code(), "handled");
@@ -62,6 +63,20 @@ async fn the_largest_limits_overflow_nothing() {
         provider.deliver(&receiver, &SampleEvent::created().remove("payload")).await.code(),
         "event_unreadable"
     );
+    receiver.idle().await;
+}
+
+#[test]
+fn debug_output_of_a_head_names_the_headers_without_their_values() {
+    let mut headers = HeaderMap::new();
+    headers.append("x-auth-token", "hush-token".parse().unwrap());
+    headers.append("authorization", "Basic aHVzaA==".parse().unwrap());
+    let head = Head { method: &Method::POST, headers: &headers, peer: Some([192, 0, 2, 1].into()) };
+    let shown = format!("{head:?}{head:#?}");
+    for told in ["POST", "x-auth-token", "authorization", "192.0.2.1"] {
+        assert!(shown.contains(told), "{shown}");
+    }
+    assert!(!shown.contains("hush") && !shown.contains("aHVzaA"), "{shown}");
 }
 
 #[test]

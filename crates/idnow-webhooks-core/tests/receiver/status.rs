@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, Response};
 use idnow_webhooks_core::{Admission, EventRouter, HandlerError, Head, Outcome, Receiver, RequiredHeader};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey, compact};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::scripted::{Refresh, ScriptedKeys, ScriptedStore, set};
 use crate::{DEADLINE, counting, headers, post, whole};
@@ -63,7 +63,7 @@ async fn before_the_body(provider: &Provider) -> Vec<Row> {
     let post = Method::POST;
     let forbidden = "source_not_allowed";
     let mut rows = vec![
-        row("no peer", from(&guarded, post.clone(), None, &[good]).await, 403, forbidden),
+        row("no peer", from(&guarded, post.clone(), None, &[good]).await, 503, "source_unknown"),
         row("stranger", from(&guarded, post.clone(), Some("198.51.100.1"), &[good]).await, 403, forbidden),
         row(
             "proxy",
@@ -139,9 +139,19 @@ async fn the_token(provider: &Provider) -> Vec<Row> {
         ("expired", provider.token_with(&event, |claims| claims["exp"] = 1_600_000_000.into())),
         ("issuer", provider.clone().with_issuer("https://evil.example").token(&event)),
         ("audience", provider.clone().with_audience("https://shop.example/").token(&event)),
-        ("no claims", SigningKey::shared().sign(&serde_json::json!({}))),
+        ("no claims", SigningKey::shared().sign(&json!({}))),
     ] {
         rows.push(row(name, post(&receiver, &[], token).await, 401, "token_refused"));
+    }
+    for name in ["iat", "nbf"] {
+        let now = provider.claims(&event)["iat"].as_i64().unwrap();
+        let early = |seconds: i64| {
+            provider.token_with(&SampleEvent::created(), |claims| {
+                claims.insert(name.into(), json!(now + seconds));
+            })
+        };
+        rows.push(row(name, post(&receiver, &[], early(90)).await, 503, "not_yet_valid"));
+        rows.push(row(name, post(&receiver, &[], early(30)).await, 200, "handled"));
     }
     let live = provider.receiver().expected_environment("live").build().unwrap();
     rows.push(row("environment", provider.deliver(&live, &event).await, 401, "wrong_environment"));

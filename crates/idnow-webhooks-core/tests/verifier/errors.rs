@@ -89,8 +89,8 @@ fn every_refusal_says_what_was_expected_and_seen() {
         ),
         (
             refused(other.clone().without_key_id().sign(&claims())),
-            "signature",
-            "signature: does not hold under the RS256 key with id (none)".into(),
+            "key",
+            format!(r#"key: no RS256 key with id (none), known ids are ["{kid}"]"#),
         ),
     ];
     for (error, check, text) in cases {

@@ -31,19 +31,55 @@ fn either_of_two_keys_under_one_id_may_be_the_signer() {
 }
 
 #[test]
-fn without_a_kid_the_key_must_be_the_only_one_that_fits() {
+fn without_a_kid_each_key_of_the_algorithm_may_be_the_signer() {
+    let (one, two) = (SigningKey::shared(), SigningKey::shared_other());
+    let curve = SigningKey::generate(Algorithm::Es256);
+    let verifier = policy().algorithms(asymmetric()).build().unwrap();
+    let keys = set(&[&one, &curve, &two]);
+    let null = |key: &SigningKey| {
+        let header = json!({ "alg": key.algorithm().name(), "kid": null }).to_string();
+        key.sign_raw(header.as_bytes(), claims().to_string().as_bytes())
+    };
+    for key in [&one, &two, &curve] {
+        for token in [key.clone().without_key_id().sign(&claims()), null(key)] {
+            let believed = verifier.verify(token.as_bytes(), &keys, at(NOW)).unwrap();
+            assert_eq!(believed.key_id.as_deref(), key.key_id());
+            verifier.verify(token.as_bytes(), &set(&[&key.clone().without_key_id()]), at(NOW)).unwrap();
+        }
+    }
+}
+
+/// Its key may be one that was published just now, so the verdict is not final.
+#[test]
+fn without_a_kid_and_without_its_key_the_key_is_unknown() {
     let (one, two) = (SigningKey::shared(), SigningKey::shared_other());
     let verifier = policy().build().unwrap();
-    let nameless = one.clone().without_key_id();
-    let token = nameless.sign(&claims());
-    let believed = verifier.verify(token.as_bytes(), &set(&[&one]), at(NOW)).unwrap();
-    assert_eq!(believed.key_id.as_deref(), one.key_id());
-    verifier.verify(token.as_bytes(), &set(&[&nameless]), at(NOW)).unwrap();
-    assert_eq!(refused_by(&verifier, &token, &set(&[&two]), at(NOW)).check(), "signature");
-    assert_eq!(refused_by(&verifier, &token, &set(&[&one, &two]), at(NOW)), VerifyError::NoKeyId);
-    let null = one.sign_raw(br#"{"alg":"RS256","kid":null}"#, claims().to_string().as_bytes());
-    assert_eq!(refused_by(&verifier, &null, &set(&[&one, &two]), at(NOW)), VerifyError::NoKeyId);
-    verifier.verify(null.as_bytes(), &set(&[&one]), at(NOW)).unwrap();
+    let token = one.clone().without_key_id().sign(&claims());
+    for keys in [set(&[]), set(&[&two]), set(&[&two.clone().without_key_id()])] {
+        let error = refused_by(&verifier, &token, &keys, at(NOW));
+        let VerifyError::UnknownKey { key_id: None, algorithm: Algorithm::Rs256, known } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(known.len(), keys.key_ids().len());
+    }
+}
+
+/// Each key that is tried costs a verification, and the stranger chooses the token.
+#[test]
+fn without_a_kid_no_more_than_eight_keys_are_tried() {
+    let verifier = policy().algorithms([Algorithm::Es256]).build().unwrap();
+    let keys: Vec<_> =
+        (0..9).map(|number| SigningKey::generate(Algorithm::Es256).with_key_id(number.to_string())).collect();
+    let published = set(&keys.iter().collect::<Vec<_>>());
+    for (number, key) in keys.iter().enumerate() {
+        verifier.verify(key.sign(&claims()).as_bytes(), &published, at(NOW)).unwrap();
+        let token = key.clone().without_key_id().sign(&claims());
+        let result = verifier.verify(token.as_bytes(), &published, at(NOW));
+        assert_eq!(result.is_ok(), number < 8, "{result:?}");
+        if number == 8 {
+            assert_eq!(refused_by(&verifier, &token, &published, at(NOW)).check(), "key");
+        }
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Script {
                 match plan {
                     Plan::Succeed => {
                         let keys = KeySet::from_jwks(KEYS.as_bytes()).unwrap();
-                        Ok(Fetched { keys, usable: 1, lifetime: Some(Duration::from_secs(100)) })
+                        Ok(Fetched { keys, lifetime: Some(Duration::from_secs(100)), age: Duration::ZERO })
                     }
                     Plan::Fail => Err(FetchError::Discovery {
                         url: "scripted".to_owned(),
@@ -244,7 +244,7 @@ async fn without_cool_down_a_late_arrival_gets_the_next_fetch() {
     assert_eq!(script.fetches(), 2);
     script.gate.add_permits(1);
     assert!(within(late).await.unwrap().is_ok());
-    assert!(source.task_state().held.unwrap().began >= arrived);
+    assert!(source.task_state().held.unwrap().as_of >= Some(arrived));
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,7 +305,7 @@ async fn a_panic_in_the_task_itself_does_not_end_it() {
         move || {
             assert!(calls.fetch_add(1, Ordering::SeqCst) != 0, "scripted");
             let keys = KeySet::from_jwks(KEYS.as_bytes()).unwrap();
-            future::ready(Ok(Fetched { keys, usable: 1, lifetime: None })).boxed()
+            future::ready(Ok(Fetched { keys, lifetime: None, age: Duration::ZERO })).boxed()
         }
     });
     let (handle, task) = new(fetch, Policy::default(), "script".into());

@@ -36,6 +36,41 @@ async fn plain_http_to_other_machines_is_refused() {
     }
 }
 
+#[test]
+fn a_location_can_be_checked_early() {
+    for location in [
+        Location::url(SANDBOX_JWKS_URL),
+        Location::issuer("http://127.0.0.1:8080/oidc"),
+        Location::file("/does/not/exist"),
+    ] {
+        assert!(location.validate().is_ok(), "{location:?}");
+    }
+    for (location, expected) in [
+        (
+            Location::url("keys"),
+            "the key URL is not an absolute URL (relative URL without a base): give one such as https://keys.example.com/jwks.json",
+        ),
+        (
+            Location::issuer("auth"),
+            "the issuer is not an absolute URL (relative URL without a base): give one such as https://auth.example.com/oidc",
+        ),
+        (
+            Location::url("http://a.example/k?secret"),
+            "the key URL http://a.example/k is not safe: use https (plain http is only allowed to localhost or a loopback address)",
+        ),
+        (
+            Location::issuer("http://a.example"),
+            "the issuer http://a.example/ is not safe: use https (plain http is only allowed to localhost or a loopback address)",
+        ),
+        (
+            Location::issuer("https://a.example/?secret"),
+            "the issuer https://a.example/ must have no user info, query or fragment: give it exactly as tokens carry it in `iss`",
+        ),
+    ] {
+        assert_eq!(location.validate().unwrap_err().to_string(), expected);
+    }
+}
+
 #[tokio::test]
 async fn wrong_settings_are_named() {
     let local = || builder(Location::url("http://localhost:1/"));

@@ -18,6 +18,7 @@ async fn gets_the_keys() {
     let request = server.requests().remove(0).to_ascii_lowercase();
     assert!(request.contains("accept: application/jwk-set+json, application/json\r\n"), "{request}");
     assert!(request.contains("user-agent: idnow-webhooks-jwks/"), "{request}");
+    assert!(request.contains("\r\ncache-control: no-cache\r\n"), "a cache may answer: {request}");
 }
 
 #[tokio::test]
@@ -141,6 +142,10 @@ async fn discovery_leads_to_the_keys() {
         assert_eq!(source.current().key_ids(), ["a"]);
     }
     assert_eq!(server.hits(), 4);
+    for request in server.requests() {
+        let request = request.to_ascii_lowercase();
+        assert!(request.contains("\r\ncache-control: no-cache\r\n"), "a cache may answer: {request}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use idnow_webhooks_core::keys::KeySource;
 use tokio::task::JoinSet;
 
-use crate::support::{Reply, Server, eventually};
+use idnow_webhooks_jwks::Location;
+
+use crate::support::{PATH, Reply, Server, builder, eventually, jwks};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -56,6 +58,65 @@ async fn an_answer_that_is_fresh_enough_needs_no_fetch() {
         assert!(source.refresh(arrived).await.is_ok());
     }
     assert_eq!(server.hits(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_from_a_cache_is_no_proof_of_forgery() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.connect().await;
+    for age in ["42", "1, 0", "18446744073709551615", "99999999999999999999999999"] {
+        server.set(Reply::aged(age, jwks(&["1", "2"])));
+        let source = server.connect().await;
+        let error = source.refresh(Instant::now()).await.unwrap_err();
+        assert!(error.reason.contains("a cache in front of the key server"), "{age}: {error}");
+        assert!((9..=10).contains(&error.retry_after.as_secs()), "counted from the fetch itself: {error:?}");
+        assert_eq!(source.current().key_ids(), ["1", "2"], "what it holds is good all the same");
+        assert!(source.status().last_error.is_none());
+    }
+    for age in ["0", "", "-5", "soon"] {
+        server.set(Reply::aged(age, jwks(&["3"])));
+        let source = server.connect().await;
+        assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["3"], "{age:?}");
+    }
+
+    server.set(Reply::aged("42", jwks(&["1"])));
+    let hits = server.hits();
+    assert!(source.refresh(Instant::now()).await.is_err());
+    let arrived = Instant::now();
+    let error = source.refresh(arrived).await.unwrap_err();
+    assert!(error.reason.contains("not fetched again so soon"), "{error}");
+    assert_eq!(server.hits(), hits + 1);
+    let long_ago = arrived.checked_sub(Duration::from_secs(100)).unwrap();
+    assert!(source.refresh(long_ago).await.is_ok(), "the answer is younger than that");
+    assert_eq!(server.hits(), hits + 1);
+}
+
+#[tokio::test]
+async fn a_cache_is_asked_once_for_each_caller_even_without_cool_down() {
+    let server = Server::start(Reply::aged("42", jwks(&["1"]))).await;
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    for fetches in 2..5 {
+        let waiting = tokio::time::timeout(Duration::from_secs(10), source.refresh(Instant::now()));
+        let error = waiting.await.expect("it must not fetch in a circle").unwrap_err();
+        assert_eq!(error.retry_after, Duration::from_secs(1));
+        assert_eq!(server.hits(), fetches);
+    }
+    server.set(Reply::keys(&["2"]));
+    assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["2"]);
+}
+
+#[tokio::test]
+async fn keys_are_as_old_as_the_document_that_led_to_them() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let issuer = server.url("/oidc");
+    let document = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{}"}}"#, server.url(PATH));
+    for (document_age, keys_age, fresh) in [("0", "0", true), ("42", "0", false), ("0", "42", false)] {
+        server.set_at("/oidc/.well-known/openid-configuration", Reply::aged(document_age, document.clone()));
+        server.set(Reply::aged(keys_age, jwks(&["1"])));
+        let source = builder(Location::issuer(&issuer)).connect().await.unwrap();
+        let answer = source.refresh(Instant::now()).await;
+        assert_eq!(answer.is_ok(), fresh, "{document_age} {keys_age}: {answer:?}");
+    }
 }
 
 #[tokio::test]

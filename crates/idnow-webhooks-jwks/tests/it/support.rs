@@ -44,6 +44,11 @@ impl Reply {
         Self::Http("200 OK", format!("Cache-Control: {cache_control}\r\n"), jwks(ids).into())
     }
 
+    /// What a cache in between answers, which it got this many seconds ago.
+    pub(crate) fn aged(age: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self::Http("200 OK", format!("Age: {age}\r\n"), body.into())
+    }
+
     pub(crate) fn status(status: &'static str) -> Self {
         Self::Http(status, String::new(), b"what a pity".to_vec())
     }

@@ -88,6 +88,22 @@ async fn a_server_that_speaks_no_tls_is_refused() {
 }
 
 #[tokio::test]
+async fn discovery_over_https_must_not_lead_to_plain_http() {
+    let (root, acceptor) = private_authority("localhost");
+    let discovery = Server::start_tls(Reply::Hang, acceptor).await;
+    let keys = Server::start(Reply::keys(&["1"])).await;
+    let issuer = discovery.url("/oidc");
+    for url in [keys.url(PATH), format!("http://{}{PATH}", keys.address), "http://[::1]/".to_owned()] {
+        let document = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{url}"}}"#);
+        discovery.set_at("/oidc/.well-known/openid-configuration", Reply::json(document));
+        let error = fetch_error(builder(Location::issuer(&issuer)).root_certificates_pem(root.clone())).await;
+        assert!(matches!(*error, FetchError::KeyUrl { .. }), "{error}");
+        assert!(error.to_string().contains(&url), "{error}");
+    }
+    assert_eq!(keys.hits(), 0);
+}
+
+#[tokio::test]
 async fn discovery_over_plain_loopback_may_lead_to_https() {
     let (root, acceptor) = private_authority("localhost");
     let keys = Server::start_tls(Reply::keys(&["1"]), acceptor).await;

@@ -24,7 +24,7 @@ use crate::fail::{OrFail, fail};
 /// Clones share the key, so they are cheap.
 ///
 /// ```
-/// use idnow_webhooks_core::keys::{Algorithm, KeyLookup};
+/// use idnow_webhooks_core::keys::Algorithm;
 /// use idnow_webhooks_testkit::SigningKey;
 ///
 /// let key = SigningKey::generate(Algorithm::Es256);
@@ -32,10 +32,10 @@ use crate::fail::{OrFail, fail};
 ///
 /// let (message, signature) = token.rsplit_once('.').expect("a compact JWS has three parts");
 /// let keys = key.key_set();
-/// let KeyLookup::One(found) = keys.lookup(Algorithm::Es256, key.key_id()) else { panic!("no such key") };
+/// let mut found = keys.candidates(Algorithm::Es256, key.key_id());
 /// # use base64::Engine as _;
 /// # let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature)?;
-/// assert!(found.verifies(message.as_bytes(), &signature));
+/// assert!(found.any(|key| key.verifies(message.as_bytes(), &signature)));
 /// # Ok::<(), base64::DecodeError>(())
 /// ```
 #[derive(Clone)]

@@ -15,7 +15,7 @@ mod tls;
 use std::time::{Duration, Instant};
 
 use client::{get, request};
-use idnow_webhooks_core::keys::{KeyLookup, KeySet};
+use idnow_webhooks_core::keys::KeySet;
 use idnow_webhooks_testkit::{Behaviour, Endpoint, KeyServer, SigningKey};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -48,7 +48,8 @@ async fn serves_both_documents() {
     assert_eq!(keys.json(), SigningKey::shared().jwks());
     let set = KeySet::from_jwks(&keys.body).unwrap();
     let key = SigningKey::shared();
-    let KeyLookup::One(found) = set.lookup(key.algorithm(), key.key_id()) else { panic!("key not found") };
+    let found: Vec<_> = set.candidates(key.algorithm(), key.key_id()).collect();
+    let [found] = found[..] else { panic!("not one key: {found:?}") };
     assert!(found.verifies(b"message", &key.sign_bytes(b"message")));
 }
 

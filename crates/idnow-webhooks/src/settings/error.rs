@@ -1,8 +1,9 @@
 use std::fmt;
+use std::sync::Arc;
 
 use idnow_webhooks_core::keys::KeySetError;
 use idnow_webhooks_core::{PolicyError, ReceiverError};
-use idnow_webhooks_jwks::{ConfigError, JwksError};
+use idnow_webhooks_jwks::{ConfigError, FetchError, JwksError};
 
 /// An environment variable that is missing or wrong. The text names it, its value and what is expected; the
 /// values of secrets are not shown.
@@ -28,7 +29,36 @@ impl SettingsError {
 
     /// For secrets, whose value must not be shown.
     pub(super) fn wrong_secret(variable: &str, problem: impl fmt::Display) -> Self {
-        Self { variable: variable.to_owned(), problem: format!("(value not shown) {problem}") }
+        Self { variable: variable.to_owned(), problem: format!("(value not shown): {problem}") }
+    }
+
+    pub(super) fn wrong_location(variable: &str, value: &str, error: &ConfigError) -> Self {
+        let shown = match error {
+            // Where a text that is no URL would hold secrets, nobody can tell.
+            ConfigError::InvalidUrl { .. } if value.contains(['@', '?', '#']) => {
+                "(value not shown)".to_owned()
+            }
+            ConfigError::InvalidUrl { .. } => format!("is {value:?}"),
+            // The others tell the URL themselves, without its secrets.
+            _ => "cannot be used".to_owned(),
+        };
+        Self { variable: variable.to_owned(), problem: format!("{shown}: {error}") }
+    }
+
+    pub(super) fn empty(variable: &str, otherwise: &str) -> Self {
+        let problem = format!("is set but empty: give a value, or unset it to {otherwise}");
+        Self { variable: variable.to_owned(), problem }
+    }
+
+    pub(super) fn without(variable: &str, needed: &str) -> Self {
+        let problem = format!("has no effect without {needed}: set that too, or unset this one");
+        Self { variable: variable.to_owned(), problem }
+    }
+
+    pub(super) fn misspelt(variable: &str, meant: &str) -> Self {
+        let problem =
+            format!("is unknown and very like {meant}: if that is meant, correct the name, else unset it");
+        Self { variable: variable.to_owned(), problem }
     }
 
     pub(super) fn conflict(variable: &str, other: &str) -> Self {
@@ -67,6 +97,9 @@ pub enum SetupError {
     /// The shared secret cannot be used.
     #[error("IDNOW_WEBHOOK_SECRET: {0}")]
     Secret(#[from] KeySetError),
+    /// The key file cannot be read, or holds no usable key.
+    #[error("IDNOW_JWKS_FILE: {0}")]
+    KeyFile(#[source] Arc<FetchError>),
     /// The key source cannot be set up.
     #[error(transparent)]
     Keys(#[from] JwksError),
@@ -79,6 +112,15 @@ pub enum SetupError {
 impl fmt::Debug for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl SetupError {
+    pub(super) fn of_key_file(error: JwksError) -> Self {
+        match error {
+            JwksError::FirstFetch(error) => Self::KeyFile(error),
+            other => Self::Keys(other),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod error;
 mod value;
 mod variables;
 
-use std::collections::HashMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,8 +52,8 @@ impl Preset {
     }
 }
 
-/// What tokens are verified with.
-#[derive(Debug, Clone)]
+/// What tokens are verified with. `Debug` shows neither secrets nor what URLs may hold of them.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Keys {
     /// The JWKS that the issuer advertises (OIDC discovery).
@@ -64,6 +64,40 @@ pub enum Keys {
     File(PathBuf),
     /// Shared secrets (HMAC), and nothing else.
     Secrets(Vec<Secret>),
+}
+
+impl Keys {
+    /// Where to fetch them, or else the secrets.
+    fn location(&self, issuer: &str) -> Result<Location, &[Secret]> {
+        match self {
+            Self::Discovery => Ok(Location::issuer(issuer)),
+            Self::Url(url) => Ok(Location::url(url)),
+            Self::File(path) => Ok(Location::file(path)),
+            Self::Secrets(secrets) => Err(secrets),
+        }
+    }
+
+    /// What the key source would refuse later is refused here, where the variable's name is known.
+    fn check(&self, issuer: &str) -> Result<(), SettingsError> {
+        let (variable, value) = match self {
+            Self::Discovery => ("IDNOW_ISSUER", issuer),
+            Self::Url(url) => ("IDNOW_JWKS_URL", url.as_str()),
+            Self::File(_) | Self::Secrets(_) => return Ok(()),
+        };
+        let Ok(location) = self.location(issuer) else { return Ok(()) };
+        location.validate().map_err(|error| SettingsError::wrong_location(variable, value, &error))
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Discovery => f.write_str("Discovery"),
+            Self::Url(url) => Location::url(url).fmt(f),
+            Self::File(path) => Location::file(path).fmt(f),
+            Self::Secrets(secrets) => f.debug_tuple("Secrets").field(secrets).finish(),
+        }
+    }
 }
 
 /// Everything that is configured, with its types; [`from_env`](Self::from_env) fills it.
@@ -103,22 +137,27 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the [`VARIABLES`] from the environment. Empty ones count as not set.
+    /// Reads the [`VARIABLES`] from the environment, as [`from_variables`](Self::from_variables) does.
     pub fn from_env() -> Result<Self, SettingsError> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            variables::find(&name).map(|_| (name, value))
-        });
-        let mut readable = HashMap::new();
-        for (name, value) in variables {
-            let value = value.into_string().map_err(|_| SettingsError::not_text(&name))?;
-            readable.insert(name, value);
+        let mut readable = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if variables::is_known(&name) {
+                let value = value.into_string().map_err(|_| SettingsError::not_text(&name))?;
+                readable.push((name, value));
+            } else if variables::has_prefix(&name) {
+                // Only the name is looked at.
+                readable.push((name, String::new()));
+            }
         }
-        variables::warn_of_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
         Self::from_variables(readable)
     }
 
-    /// Reads the [`VARIABLES`] from a list of names and values.
+    /// Reads the [`VARIABLES`] from a list of names and values. Of two with one name, the last counts.
+    ///
+    /// A blank value counts as not set, but is an error where that would take a protection away. So is an
+    /// unknown name that begins with `IDNOW_` and is but three typing errors away from a known one; others are
+    /// only reported in the log.
     ///
     /// ```
     /// use idnow_webhooks::Settings;
@@ -137,7 +176,7 @@ impl Settings {
     pub fn from_variables(
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
-        let read = Variables::new(variables);
+        let read = Variables::new(variables)?;
         let preset = read.one_of(
             "IDNOW_ENVIRONMENT",
             &[("sandbox", Preset::Sandbox), ("production", Preset::Production)],
@@ -150,7 +189,8 @@ impl Settings {
                 "the issuer's URL, or IDNOW_ENVIRONMENT set to sandbox or production",
             )
         })?;
-        let audiences = read.list("IDNOW_AUDIENCE");
+        keys.check(&issuer)?;
+        let audiences = read.list("IDNOW_AUDIENCE")?;
         if audiences.is_empty() {
             let expected = "the URL of the endpoint as it is configured at the provider";
             return Err(SettingsError::missing("IDNOW_AUDIENCE", expected));
@@ -163,9 +203,13 @@ impl Settings {
             leeway: Duration::from_secs(read.number("IDNOW_LEEWAY_SECONDS", "seconds", 0..=600, 60)?),
             allowed_ips: read.ranges("IDNOW_ALLOWED_IPS")?,
             monitor_allowed_ips: read
-                .one_of("IDNOW_ALLOWED_IPS_MODE", &[("enforce", false), ("monitor", true)])?
+                .one_of_with(
+                    "IDNOW_ALLOWED_IPS_MODE",
+                    "IDNOW_ALLOWED_IPS",
+                    &[("enforce", false), ("monitor", true)],
+                )?
                 .unwrap_or(false),
-            trusted_proxies: read.ranges("IDNOW_TRUSTED_PROXIES")?,
+            trusted_proxies: read.proxies("IDNOW_TRUSTED_PROXIES")?,
             required_headers: read.headers("IDNOW_REQUIRED_HEADERS")?,
             expected_environment: read.text("IDNOW_EXPECTED_ENVIRONMENT"),
             max_body_bytes: usize::try_from(read.number(
@@ -210,11 +254,13 @@ impl Settings {
             .algorithms(self.algorithms.iter().copied())
             .leeway(self.leeway)
             .build()?;
-        let builder = match self.location() {
+        let builder = match self.keys.location(&self.issuer) {
             Ok(location) => {
                 let keys = JwksSource::builder(location).min_refresh_interval(self.jwks_min_refresh);
-                let keys =
-                    if matches!(self.keys, Keys::File(_)) { keys.connect().await? } else { keys.start()? };
+                let keys = match self.keys {
+                    Keys::File(_) => keys.connect().await.map_err(SetupError::of_key_file)?,
+                    _ => keys.start()?,
+                };
                 Receiver::builder(verifier, keys)
             }
             Err(secrets) => Receiver::builder(verifier, StaticKeys::new(KeySet::from_secrets(secrets)?)),
@@ -227,15 +273,6 @@ impl Settings {
             Some(environment) => builder.expected_environment(environment),
             None => builder,
         })
-    }
-
-    fn location(&self) -> Result<Location, &[Secret]> {
-        match &self.keys {
-            Keys::Discovery => Ok(Location::issuer(&self.issuer)),
-            Keys::Url(url) => Ok(Location::url(url)),
-            Keys::File(path) => Ok(Location::file(path)),
-            Keys::Secrets(secrets) => Err(secrets),
-        }
     }
 
     fn admission(&self) -> Admission {

@@ -1,3 +1,5 @@
+use http::HeaderMap;
+
 use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -53,8 +55,14 @@ fn a_secret_allows_hmac_and_nothing_else() {
         assert_eq!(error.variable(), "IDNOW_ALGORITHMS");
     }
     assert_eq!(read(&[("IDNOW_ALGORITHMS", "HS256")]).unwrap_err().variable(), "IDNOW_ALGORITHMS");
-    let error = read(&[("IDNOW_WEBHOOK_SECRET", "hunter2")]).unwrap_err().to_string();
-    assert!(error.contains("7 bytes") && !error.contains("hunter2"), "{error}");
+    let short = format!("{secret}\nhunter2");
+    let error = read(&[("IDNOW_WEBHOOK_SECRET", &short)]).unwrap_err();
+    assert_eq!(error.variable(), "IDNOW_WEBHOOK_SECRET");
+    let error = error.to_string();
+    assert!(
+        error.contains("7 bytes") && error.contains("at least 32") && !error.contains("hunter2"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -85,6 +93,11 @@ fn required_headers_collect_the_values_of_one_name() {
     assert_eq!(names, ["x-auth", "authorization"]);
     let lines = read(&[("IDNOW_REQUIRED_HEADERS", "X-Auth: a, b\nX-Other: c")]).unwrap();
     assert_eq!(lines.required_headers.len(), 2);
+    // A line break at the end is enough to say that the commas belong to the value.
+    let comma = read(&[("IDNOW_REQUIRED_HEADERS", "X-Auth: a, X-Other: c\n")]).unwrap();
+    let headers: HeaderMap =
+        [("x-auth".parse().unwrap(), "a, X-Other: c".parse().unwrap())].into_iter().collect();
+    assert!(comma.admission().admit(&headers, None).is_ok());
     for wrong in ["hush-hush", "X-Auth:", "X Auth: hush-hush", "X-Auth: a\nhush-hush"] {
         let error = read(&[("IDNOW_REQUIRED_HEADERS", wrong)]).unwrap_err().to_string();
         assert!(error.starts_with("IDNOW_REQUIRED_HEADERS") && !error.contains("hush"), "{error}");
@@ -122,6 +135,123 @@ fn what_is_required_is_asked_for() {
     assert_eq!(blank.variable(), "IDNOW_AUDIENCE");
 }
 
+#[test]
+fn what_protects_is_never_switched_off_by_a_blank_value() {
+    for (name, unset_to) in [
+        ("IDNOW_ALLOWED_IPS", "every source address"),
+        ("IDNOW_REQUIRED_HEADERS", "no header"),
+        ("IDNOW_EXPECTED_ENVIRONMENT", "every environment"),
+        ("IDNOW_WEBHOOK_SECRET", "public keys"),
+        ("IDNOW_TRUSTED_PROXIES", "no proxy"),
+    ] {
+        for blank in ["", " ", "\n"] {
+            let error = read(&[(name, blank)]).unwrap_err();
+            assert_eq!(error.variable(), name);
+            let text = error.to_string();
+            assert!(text.contains("is set but empty: give a value, or unset it to"), "{text}");
+            assert!(text.contains(unset_to), "{text}");
+        }
+    }
+    for name in VARIABLES.iter().map(|variable| variable.name) {
+        let error = read(&[(name, " ")]).err();
+        let explained = error.as_ref().is_some_and(|error| error.to_string().contains("is set but empty"));
+        // The base settings lack what these two would bring.
+        let required = ["IDNOW_ENVIRONMENT", "IDNOW_AUDIENCE"].contains(&name);
+        assert!(explained || required || error.is_none(), "{error:?}");
+    }
+}
+
+#[test]
+fn a_list_without_an_item_is_an_error() {
+    for name in [
+        "IDNOW_AUDIENCE",
+        "IDNOW_ALGORITHMS",
+        "IDNOW_ALLOWED_IPS",
+        "IDNOW_TRUSTED_PROXIES",
+        "IDNOW_REQUIRED_HEADERS",
+    ] {
+        for empty in [",", " , ,", ",\n,"] {
+            let error = read(&[(name, empty)]).unwrap_err();
+            assert_eq!(error.variable(), name, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_mode_without_a_list_is_an_error() {
+    for mode in ["enforce", "monitor"] {
+        let error = read(&[("IDNOW_ALLOWED_IPS_MODE", mode)]).unwrap_err();
+        assert_eq!(error.variable(), "IDNOW_ALLOWED_IPS_MODE");
+        assert!(error.to_string().contains("without IDNOW_ALLOWED_IPS"), "{error}");
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_an_error_and_another_is_not() {
+    for (misspelt, meant) in [
+        ("IDNOW_ALOWED_IPS", "IDNOW_ALLOWED_IPS"),
+        ("IDNOW_ALLOWED_IP", "IDNOW_ALLOWED_IPS"),
+        ("IDNOW_AUDIENCES", "IDNOW_AUDIENCE"),
+        ("IDNOW_REQUIERD_HEADER", "IDNOW_REQUIRED_HEADERS"),
+        ("IDNOW_Expected_Environment", "IDNOW_EXPECTED_ENVIRONMENT"),
+        ("idnow_allowed_ips", "IDNOW_ALLOWED_IPS"),
+    ] {
+        let error = read(&[(misspelt, "hush-hush")]).unwrap_err();
+        assert_eq!(error.variable(), misspelt);
+        let text = error.to_string();
+        assert!(text.contains(meant) && !text.contains("hush"), "{text}");
+    }
+    for other in ["IDNOW_CLIENT_SECRET", "IDNOW_LOG", "IDN_ALLOWED_IPS", "PATH", "é", "IDNOÉ_X"] {
+        assert!(read(&[(other, "x")]).is_ok(), "{other}");
+    }
+}
+
+#[test]
+fn not_every_source_can_be_a_trusted_proxy() {
+    for everyone in ["0.0.0.0/0", "::/0", "10.0.0.1, 0.0.0.0/0", "::ffff:0:0/96", "192.0.2.1/0"] {
+        let error = read(&[("IDNOW_TRUSTED_PROXIES", everyone)]).unwrap_err();
+        assert_eq!(error.variable(), "IDNOW_TRUSTED_PROXIES");
+        assert!(error.to_string().contains("its own address"), "{error}");
+    }
+    assert!(read(&[("IDNOW_ALLOWED_IPS", "0.0.0.0/0, ::/0")]).is_ok());
+}
+
+#[test]
+fn a_key_url_or_issuer_that_cannot_be_used_is_named() {
+    for (name, value, shown) in [
+        ("IDNOW_JWKS_URL", "keys.example/jwks.json", "\"keys.example/jwks.json\""),
+        ("IDNOW_JWKS_URL", "http://keys.example/jwks.json", "http://keys.example/jwks.json"),
+        (
+            "IDNOW_JWKS_URL",
+            "http://me:hunter2@keys.example/jwks.json?key=hunter2",
+            "http://keys.example/jwks.json",
+        ),
+        ("IDNOW_JWKS_URL", "me:hunter2@keys.example", ""),
+        ("IDNOW_JWKS_URL", "/jwks?key=hunter2", "(value not shown)"),
+        ("IDNOW_ISSUER", "http://auth.example/oidc", "http://auth.example/oidc"),
+        ("IDNOW_ISSUER", "auth.example", "\"auth.example\""),
+        ("IDNOW_ISSUER", "https://auth.example/oidc?key=hunter2", "https://auth.example/oidc"),
+    ] {
+        let error = read(&[(name, value)]).unwrap_err();
+        assert_eq!(error.variable(), name, "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with(name) && text.contains(shown) && !text.contains("hunter2"), "{text}");
+    }
+    // Without discovery, an issuer is only compared.
+    let pinned = [("IDNOW_ISSUER", "auth.example"), ("IDNOW_JWKS_FILE", "/keys.json")];
+    assert!(read(&pinned).is_ok());
+}
+
+#[test]
+fn debug_output_hides_what_urls_may_hold() {
+    let url = "https://me:hunter2@keys.example/jwks?key=hunter2";
+    let settings = read(&[("IDNOW_JWKS_URL", url)]).unwrap();
+    let text = format!("{settings:?}");
+    assert!(text.contains("keys.example/jwks") && !text.contains("hunter2"), "{text}");
+    let issuer = format!("{:?}", read(&[("IDNOW_ISSUER", "https://auth.example/oidc")]).unwrap());
+    assert!(issuer.contains("Discovery"), "{issuer}");
+}
+
 #[tokio::test]
 async fn a_receiver_is_set_up_from_a_key_file_and_a_missing_file_stops_the_start() {
     let provider = idnow_webhooks_testkit::Provider::new();
@@ -141,5 +271,9 @@ async fn a_receiver_is_set_up_from_a_key_file_and_a_missing_file_stops_the_start
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "duplicate");
 
     let error = settings.receiver(EventRouter::new()).await.unwrap_err().to_string();
-    assert!(error.contains(file), "{error}");
+    assert!(error.starts_with("IDNOW_JWKS_FILE") && error.contains(file), "{error}");
+    std::fs::write(&path, "not a key set").unwrap();
+    let error = settings.receiver(EventRouter::new()).await.unwrap_err().to_string();
+    std::fs::remove_file(&path).unwrap();
+    assert!(error.starts_with("IDNOW_JWKS_FILE") && error.contains(file), "{error}");
 }

@@ -1,25 +1,31 @@
 //! Reads single values, each with an error that says what is expected.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use idnow_webhooks_core::keys::Algorithm;
+use idnow_webhooks_core::keys::{Algorithm, KeySet};
 use idnow_webhooks_core::{RequiredHeader, Secret};
 use ipnet::IpNet;
 
 use super::error::SettingsError;
+use super::variables;
 
-/// The least that RFC 7518 (section 3.2) allows for HS256.
-const MIN_SECRET_BYTES: usize = 32;
-
-pub(super) struct Variables(HashMap<String, String>);
+pub(super) struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut variables: HashMap<_, _> = variables.into_iter().collect();
+    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let mut variables: BTreeMap<_, _> = variables.into_iter().collect();
+        for name in variables.keys() {
+            variables::check_name(name)?;
+        }
+        for (name, otherwise) in variables::GUARDS {
+            if variables.get(*name).is_some_and(|value| value.trim().is_empty()) {
+                return Err(SettingsError::empty(name, otherwise));
+            }
+        }
         variables.retain(|_, value: &mut String| !value.trim().is_empty());
-        Self(variables)
+        Ok(Self(variables))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -30,14 +36,31 @@ impl Variables {
         self.get(name).map(str::to_owned)
     }
 
-    fn items(&self, name: &str) -> impl Iterator<Item = &str> {
-        let separators = [',', '\n'];
-        let value = self.get(name).unwrap_or_default();
-        value.split(separators).map(str::trim).filter(|item| !item.is_empty())
+    fn items(&self, name: &str) -> Result<Vec<&str>, SettingsError> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let items: Vec<_> = value.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty()).collect();
+        if items.is_empty() {
+            return Err(SettingsError::wrong(name, value, "at least one value between the commas"));
+        }
+        Ok(items)
     }
 
-    pub(super) fn list(&self, name: &str) -> Vec<String> {
-        self.items(name).map(str::to_owned).collect()
+    pub(super) fn list(&self, name: &str) -> Result<Vec<String>, SettingsError> {
+        Ok(self.items(name)?.into_iter().map(str::to_owned).collect())
+    }
+
+    /// One of these choices, which has an effect only together with another variable.
+    pub(super) fn one_of_with<T: Copy>(
+        &self,
+        name: &str,
+        needed: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, SettingsError> {
+        let chosen = self.one_of(name, choices)?;
+        if chosen.is_some() && self.get(needed).is_none() {
+            return Err(SettingsError::without(name, needed));
+        }
+        Ok(chosen)
     }
 
     pub(super) fn one_of<T: Copy>(
@@ -72,7 +95,8 @@ impl Variables {
     pub(super) fn ranges(&self, name: &str) -> Result<Vec<IpNet>, SettingsError> {
         let range =
             |item: &str| item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
-        self.items(name)
+        self.items(name)?
+            .into_iter()
             .map(|item| {
                 range(item).ok_or_else(|| {
                     let expected = "addresses or CIDR ranges, such as 192.0.2.0/24, 2001:db8::1";
@@ -82,6 +106,16 @@ impl Variables {
             .collect()
     }
 
+    pub(super) fn proxies(&self, name: &str) -> Result<Vec<IpNet>, SettingsError> {
+        let ranges = self.ranges(name)?;
+        if let Some(everyone) = ranges.iter().find(|range| is_everyone(range)) {
+            let expected =
+                "only the addresses of your own proxies: whoever is trusted here can write its own address";
+            return Err(SettingsError::wrong(name, &everyone.to_string(), expected));
+        }
+        Ok(ranges)
+    }
+
     pub(super) fn algorithms(
         &self,
         name: &str,
@@ -89,7 +123,7 @@ impl Variables {
     ) -> Result<Vec<Algorithm>, SettingsError> {
         let usable: Vec<_> =
             Algorithm::ALL.into_iter().filter(|known| known.is_hmac() == shared_secret).collect();
-        let chosen = self.items(name).map(|item| {
+        let chosen = self.items(name)?.into_iter().map(|item| {
             item.parse().ok().filter(|algorithm| usable.contains(algorithm)).ok_or_else(|| {
                 let names: Vec<_> = usable.iter().map(|algorithm| algorithm.name()).collect();
                 let with = if shared_secret { "with" } else { "without" };
@@ -111,26 +145,24 @@ impl Variables {
             return Ok(None);
         };
         let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
-        let secrets = lines.map(|line| {
-            if line.len() < MIN_SECRET_BYTES {
-                let problem = format!("has {} bytes: at least {MIN_SECRET_BYTES} are required", line.len());
-                return Err(SettingsError::wrong_secret(name, problem));
-            }
-            Ok(Secret::from(line))
-        });
-        secrets.collect::<Result<_, _>>().map(Some)
+        let secrets: Vec<_> = lines.map(Secret::from).collect();
+        // What the receiver would refuse later is refused here, where the variable's name is known.
+        KeySet::from_secrets(&secrets).map_err(|error| SettingsError::wrong_secret(name, error))?;
+        Ok(Some(secrets))
     }
 
     /// `Name: value` in lines, or separated by commas; several values of one name are alternatives.
+    ///
+    /// A line break anywhere, even at the end, makes commas a part of the values.
     pub(super) fn headers(&self, name: &str) -> Result<Vec<RequiredHeader>, SettingsError> {
-        let value = self.get(name).unwrap_or_default();
+        let Some(value) = self.0.get(name) else { return Ok(Vec::new()) };
         let separator = if value.contains('\n') { '\n' } else { ',' };
         let entries = value.split(separator).map(str::trim).filter(|entry| !entry.is_empty());
         let mut accepted: Vec<(&str, Vec<&str>)> = Vec::new();
         for (index, entry) in entries.enumerate() {
             let Some((header, value)) = entry.split_once(':') else {
                 let problem = format!(
-                    "has no colon in entry {}: expected `Name: value`, one a line or separated by commas",
+                    "no colon in entry {}: expected `Name: value`, one a line or separated by commas",
                     index + 1
                 );
                 return Err(SettingsError::wrong_secret(name, problem));
@@ -141,9 +173,12 @@ impl Variables {
                 None => accepted.push((header, vec![value])),
             }
         }
+        if accepted.is_empty() {
+            let problem = "no entry: expected `Name: value`, one a line or separated by commas";
+            return Err(SettingsError::wrong_secret(name, problem));
+        }
         let headers = accepted.into_iter().map(|(header, values)| {
-            RequiredHeader::new(header, values)
-                .map_err(|error| SettingsError::wrong_secret(name, format!("is wrong: {error}")))
+            RequiredHeader::new(header, values).map_err(|error| SettingsError::wrong_secret(name, error))
         });
         headers.collect()
     }
@@ -166,4 +201,10 @@ impl Variables {
         }
         Ok(value.to_owned())
     }
+}
+
+/// Also as IPv4 mapped into IPv6, which is compared as IPv4.
+fn is_everyone(range: &IpNet) -> bool {
+    let mapped = matches!(range.network(), IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+    range.prefix_len() == if mapped { 96 } else { 0 }
 }

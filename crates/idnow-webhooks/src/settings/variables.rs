@@ -1,3 +1,5 @@
+use super::error::SettingsError;
+
 /// A variable that [`Settings`](super::Settings) reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,7 +52,8 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "IDNOW_REQUIRED_HEADERS",
         "none",
-        "`Name: value`, one a line or separated by commas; several values of one name are alternatives",
+        "`Name: value`, one a line, or, without a line break, separated by commas; several values of one name are \
+         alternatives",
     ),
     variable(
         "IDNOW_EXPECTED_ENVIRONMENT",
@@ -68,13 +71,41 @@ pub const VARIABLES: &[Variable] = &[
     variable("WEBHOOK_PATH", "/webhooks/idnow", "where the webhook is mounted"),
 ];
 
-pub(super) fn find(name: &str) -> Option<&'static Variable> {
-    VARIABLES.iter().find(|variable| variable.name == name)
+/// Variables that protect, with what it means not to set them. A blank one is likelier a template that was
+/// filled with nothing than a wish to be without.
+pub(super) const GUARDS: &[(&str, &str)] = &[
+    ("IDNOW_ALLOWED_IPS", "allow every source address"),
+    ("IDNOW_EXPECTED_ENVIRONMENT", "accept events of every environment"),
+    ("IDNOW_REQUIRED_HEADERS", "require no header"),
+    ("IDNOW_TRUSTED_PROXIES", "trust no proxy"),
+    ("IDNOW_WEBHOOK_SECRET", "verify with public keys"),
+];
+
+/// More changes than this make another name, not a misspelt one.
+const MAX_TYPING_ERRORS: usize = 3;
+const PREFIX: &str = "IDNOW_";
+
+pub(super) fn is_known(name: &str) -> bool {
+    VARIABLES.iter().any(|variable| variable.name == name)
+}
+
+pub(super) fn has_prefix(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// A misspelt variable must not silently leave a door open.
-pub(super) fn warn_of_unknown(names: impl Iterator<Item = String>) {
-    for name in names.filter(|name| name.starts_with("IDNOW_") && find(name).is_none()) {
-        tracing::warn!(target: "idnow_webhooks::settings", name, "this variable is unknown and has no effect");
+pub(super) fn check_name(name: &str) -> Result<(), SettingsError> {
+    if is_known(name) || !has_prefix(name) {
+        return Ok(());
+    }
+    let upper = name.to_ascii_uppercase();
+    let distances =
+        VARIABLES.iter().map(|known| (strsim::damerau_levenshtein(known.name, &upper), known.name));
+    match distances.min() {
+        Some((distance, meant)) if distance <= MAX_TYPING_ERRORS => Err(SettingsError::misspelt(name, meant)),
+        _ => {
+            tracing::warn!(target: "idnow_webhooks::settings", name, "this variable is unknown and has no effect");
+            Ok(())
+        }
     }
 }

@@ -1,0 +1,73 @@
+//! Measures the SDK against receivers written by hand, and fails when it costs more than it may.
+//!
+//! ```text
+//! cargo bench -p idnow-webhooks-bench                      # everything, about a minute
+//! cargo bench -p idnow-webhooks-bench -- verify adapters   # some of it
+//! cargo bench -p idnow-webhooks-bench -- --quick           # does it run at all? judges no limit
+//! ```
+//!
+//! Both sides of every comparison run in the same process or on the same machine, in turns of a few
+//! milliseconds, and the median over many turns counts: whatever disturbs the machine disturbs both.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a program for the terminal, which stops at the first surprise"
+)]
+
+mod adapters;
+mod by_hand;
+mod fixture;
+mod http;
+mod measure;
+mod report;
+mod servers;
+mod verify;
+
+use std::process::ExitCode;
+
+use measure::Effort;
+use report::Report;
+
+type Section = fn(Effort, &mut Report);
+
+const SECTIONS: [(&str, Section); 3] =
+    [("verify", verify::run), ("adapters", adapters::run), ("http", http::run)];
+
+fn main() -> ExitCode {
+    // Named, as jsonwebtoken panics when a build happens to contain both of its backends.
+    jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default().ok();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["serve", framework, side] = arguments[..] {
+        http::serve(framework, side);
+        return ExitCode::SUCCESS;
+    }
+    let mut effort = Effort::Full;
+    let mut chosen = Vec::new();
+    for argument in arguments {
+        match argument {
+            "--bench" => {} // from cargo
+            "--quick" => effort = Effort::Quick,
+            name if SECTIONS.iter().any(|(section, _)| *section == name) => chosen.push(name),
+            other => {
+                eprintln!("unknown argument `{other}`: expected --quick, verify, adapters or http");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    if cfg!(debug_assertions) {
+        println!("a debug build: nothing is judged");
+        effort = Effort::Quick;
+    }
+    let mut report = Report::new(effort);
+    for (name, run) in SECTIONS {
+        if chosen.is_empty() || chosen.contains(&name) {
+            run(effort, &mut report);
+        }
+    }
+    report.end()
+}

@@ -1,0 +1,46 @@
+use super::{RawEvent, Unreadable};
+use crate::json::Json;
+
+/// What a genuine token brings: an event, or what cannot be read as one.
+#[derive(Debug, Clone)]
+pub(crate) enum Arrival {
+    /// Boxed, as every `async fn` on its way would hold it twice.
+    Event(Box<RawEvent>),
+    Unreadable(Unreadable),
+}
+
+impl Arrival {
+    pub(crate) fn id(&self) -> Option<&str> {
+        match self {
+            Self::Event(event) => Some(&event.id),
+            Self::Unreadable(event) => event.event_id.as_deref(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Event(event) => Some(&event.name),
+            Self::Unreadable(event) => event.event_name.as_deref(),
+        }
+    }
+
+    pub(crate) fn environment(&self) -> Option<&str> {
+        match self {
+            Self::Event(event) => Some(&event.environment),
+            Self::Unreadable(event) => event.environment.as_deref(),
+        }
+    }
+
+    pub(crate) fn data(&self) -> &Json {
+        match self {
+            Self::Event(event) => event.data(),
+            Self::Unreadable(event) => event.data(),
+        }
+    }
+}
+
+impl From<Result<RawEvent, Unreadable>> for Arrival {
+    fn from(event: Result<RawEvent, Unreadable>) -> Self {
+        event.map_or_else(Self::Unreadable, |event| Self::Event(Box::new(event)))
+    }
+}

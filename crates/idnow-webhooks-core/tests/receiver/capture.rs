@@ -1,0 +1,111 @@
+//! What is logged, as any subscriber could see it.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+const TARGET: &str = "idnow_webhooks::delivery";
+
+/// Everything that any subscriber could see, at every level.
+#[derive(Clone, Default)]
+pub(crate) struct Capture(Arc<Mutex<Captured>>);
+
+#[derive(Default)]
+struct Captured {
+    events: Vec<Logged>,
+    span: Fields,
+    everything: String,
+}
+
+pub(crate) type Fields = BTreeMap<&'static str, String>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Logged {
+    pub(crate) level: Level,
+    target: String,
+    /// The span that it happened in.
+    pub(crate) span: Option<&'static str>,
+    pub(crate) fields: Fields,
+}
+
+struct Visitor<'a>(&'a mut Fields);
+
+impl Visit for Visitor<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
+
+impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Capture {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        let mut captured = self.0.lock().unwrap();
+        attributes.record(&mut Visitor(&mut captured.span));
+    }
+
+    fn on_record(&self, _: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut captured = self.0.lock().unwrap();
+        values.record(&mut Visitor(&mut captured.span));
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::new();
+        event.record(&mut Visitor(&mut fields));
+        let mut captured = self.0.lock().unwrap();
+        write!(captured.everything, "{fields:?}").unwrap();
+        let target = event.metadata().target().to_owned();
+        let span = context.event_span(event).map(|span| span.name());
+        captured.events.push(Logged { level: *event.metadata().level(), target, span, fields });
+    }
+}
+
+impl Capture {
+    pub(crate) fn start() -> (Self, DefaultGuard) {
+        let capture = Self::default();
+        let subscriber = tracing_subscriber::registry().with(capture.clone());
+        (capture, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The events about deliveries so far; forgets them.
+    pub(crate) fn take(&self) -> Vec<Logged> {
+        let events = std::mem::take(&mut self.0.lock().unwrap().events);
+        events.into_iter().filter(|event| event.target == TARGET).collect()
+    }
+
+    /// The one event of the delivery, with the fields of its span; forgets both.
+    #[track_caller]
+    pub(crate) fn only(&self) -> (Level, Fields) {
+        let events = self.take();
+        let [Logged { level, fields, .. }] = &events[..] else {
+            panic!("expected one event, not {events:?}")
+        };
+        let (level, mut fields) = (*level, fields.clone());
+        let mut captured = self.0.lock().unwrap();
+        let span = std::mem::take(&mut captured.span);
+        write!(captured.everything, "{span:?}").unwrap();
+        for (name, value) in span {
+            assert!(fields.insert(name, value).is_none(), "{name} twice");
+        }
+        (level, fields)
+    }
+
+    /// The first event about a delivery; forgets it.
+    pub(crate) fn first(&self) -> Logged {
+        self.0.lock().unwrap().events.remove(0)
+    }
+
+    /// All that was logged by anybody.
+    pub(crate) fn everything(&self) -> String {
+        self.0.lock().unwrap().everything.clone()
+    }
+}
