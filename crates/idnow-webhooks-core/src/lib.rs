@@ -17,6 +17,7 @@ mod admission;
 mod base64url;
 mod body;
 mod clock;
+mod deadline;
 pub mod event;
 mod json;
 pub mod keys;

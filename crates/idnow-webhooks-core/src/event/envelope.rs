@@ -263,7 +263,8 @@ impl RawEvent {
 
 /// Whether an event can be stored and found under this id, also in databases whose text cannot hold NUL.
 fn is_usable_id(id: &str) -> bool {
-    (1..=MAX_ID_BYTES).contains(&id.len()) && !id.contains(char::is_control)
+    let plain = id.bytes().all(|byte| byte.is_ascii_graphic());
+    (1..=MAX_ID_BYTES).contains(&id.len()) && (plain || !id.contains(char::is_control))
 }
 
 /// Keeps what little can still be read, for the log and for deduplication.

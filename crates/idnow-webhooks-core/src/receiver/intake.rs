@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::Inner;
 use crate::clock::Clock;
+use crate::deadline::within;
 use crate::event::Arrival;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::{EventRouter, Failure, HandlerError, HandlerResult};
@@ -165,7 +166,7 @@ impl Inline {
         let started = Instant::now();
         // Pinned, so that the futures on the way hold a pointer and not the whole.
         let handlers = pin!(self.router.dispatch(arrival));
-        let result = match tokio::time::timeout(self.limit, handlers).await {
+        let result = match within(self.limit, handlers).await {
             Ok(result) => result,
             Err(_) => Err(HandlerError::too_slow(self.limit)),
         };
@@ -197,7 +198,7 @@ impl Inline {
 
 /// Gives up a call of the store that takes too long.
 async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(STORE_LIMIT, call).await.unwrap_or_else(|_| {
+    within(STORE_LIMIT, call).await.unwrap_or_else(|_| {
         Err(StoreError::Unavailable(format!("it did not answer within {STORE_LIMIT:?}").into()))
     })
 }

@@ -20,6 +20,7 @@ use tracing::field::Empty;
 use crate::admission::Admission;
 use crate::body::{self, BodyError};
 use crate::clock::Clock;
+use crate::deadline::within;
 use crate::event::{Arrival, Event, EventPayload, RawEvent};
 use crate::keys::{KeySet, KeySource};
 use crate::outcome::{Outcome, Refusal};
@@ -185,7 +186,7 @@ impl Receiver {
         async {
             let watch = telemetry::Watch::new(arrived);
             let limit = self.inner.answer_deadline;
-            let result = tokio::time::timeout(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
+            let result = within(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
             watch.answered(result.as_ref().map(code));
             result
         }

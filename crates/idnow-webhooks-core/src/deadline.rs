@@ -1,0 +1,28 @@
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use tokio::task::unconstrained;
+use tokio::time::sleep;
+
+/// The time is over.
+#[derive(Debug)]
+pub(crate) struct TooLate;
+
+/// A time-out that makes its timer only for a future that has to wait: most here are ready at once, and a timer
+/// costs more than what they do.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, TooLate> {
+    let mut future = pin!(future);
+    let mut timer = None;
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        // Unconstrained, as a future that never lets go would also use up what the timer may do.
+        let timer = timer.get_or_insert_with(|| Box::pin(unconstrained(sleep(limit))));
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(TooLate))
+    })
+    .await
+}
