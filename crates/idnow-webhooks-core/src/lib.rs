@@ -11,14 +11,18 @@
 //! 4. **Intake**: inline, the handlers of an [`EventRouter`] run now and their result is the answer; queued, the
 //!    event is written to an [`EventStore`](store::EventStore) and answered at once.
 //!
-//! The [`Outcome`] then says how to answer; its module holds the one table of statuses.
+//! In queued mode a [`Worker`] then runs the handlers.
+//!
+//! The [`Outcome`] says how to answer; its module holds the one table of statuses.
 
 mod admission;
+mod backoff;
 mod base64url;
 mod body;
 mod clock;
 mod deadline;
 pub mod event;
+mod handling;
 mod json;
 pub mod keys;
 mod one_line;
@@ -32,11 +36,14 @@ pub mod store;
 pub mod telemetry;
 mod token;
 mod verifier;
+mod worker;
 
 pub use admission::{Admission, AdmissionError, Admitted, ForwardedError, HeaderError, RequiredHeader};
+pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use outcome::{Outcome, Refusal};
 pub use receiver::{Head, PeerAddr, Receiver, ReceiverBuilder, ReceiverError, VerifiedDelivery};
 pub use router::{EventRouter, Failure, HandlerError, HandlerResult, RepeatedHandler};
 pub use secret::Secret;
 pub use verifier::{PolicyError, Seen, TokenError, VerifiedToken, Verifier, VerifierBuilder, VerifyError};
+pub use worker::{Worker, WorkerBuilder, WorkerError};

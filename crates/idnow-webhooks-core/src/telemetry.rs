@@ -11,6 +11,7 @@
 //! | `idnow_webhooks_verification_seconds` | histogram | | checking one token, without fetching keys |
 //! | `idnow_webhooks_handler_seconds` | histogram | `result`: `ok`, `retry`, `permanent` | one run of the handlers for an event |
 //! | `idnow_webhooks_late_total` | counter | `outcome` | events whose handling ended after the answer, or after the client went away |
+//! | `idnow_webhooks_events_total` | counter | `ending`: `completed`, `retried`, `buried`, `lost`, `not_noted` | runs of a worker, by what became of the event |
 //! | `idnow_webhooks_unknown_events_total` | counter | | events that neither this version nor a handler knows |
 //! | `idnow_webhooks_monitored_sources_total` | counter | | deliveries that the allow list would have refused in enforcing mode |
 //! | `idnow_webhooks_key_refreshes_total` | counter | `result`: `ok`, `error` | fetches of the key set (by `idnow-webhooks-jwks`) |
@@ -24,6 +25,10 @@
 //! of that target: level INFO when it was accepted, WARN when it was refused, ERROR when the store
 //! failed. A handler that ends after the answer adds one more, with `late` instead of `outcome`.
 //!
+//! Every run of a worker is in the span `idnow_webhook_run` (target `idnow_webhooks::worker`, fields `event_id`,
+//! `event_name`, `attempt`, `run`) and ends with one event with the field `ending`: INFO when it was completed, WARN
+//! when it will be handled again, ERROR when it became a dead letter or its end could not be noted.
+//!
 //! | field | meaning |
 //! |---|---|
 //! | `outcome`, `status` | the answer's machine code and HTTP status; `client_gone` when nobody waited for one |
@@ -35,14 +40,19 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use http::StatusCode;
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::event::Arrival;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::HandlerResult;
+use crate::store::{ClaimedEvent, Lease, StoreError};
 
 pub(crate) const TARGET: &str = "idnow_webhooks::delivery";
 
+const EVENTS: &str = "idnow_webhooks_events_total";
 const LATE: &str = "idnow_webhooks_late_total";
 /// The outcome of a delivery that nobody waited for any more.
 const GONE: &str = "client_gone";
@@ -130,7 +140,7 @@ pub(crate) fn after_the_answer(result: &Result<Outcome, Refusal>, elapsed: Durat
 
 /// Writes into the span what the event is.
 pub(crate) fn identify(arrival: &Arrival) {
-    let span = tracing::Span::current();
+    let span = Span::current();
     for (field, value) in [("event_id", arrival.id()), ("event_name", arrival.name())] {
         if let Some(value) = value {
             span.record(field, value);
@@ -164,4 +174,69 @@ pub(crate) fn unknown_event(name: &str) {
 pub(crate) fn monitored_source(reason: &dyn std::fmt::Display) {
     tracing::warn!(target: TARGET, %reason, "admitted in monitor mode");
     metrics::counter!(MONITORED_SOURCES).increment(1);
+}
+
+const WORKER: &str = "idnow_webhooks::worker";
+
+/// What became of an event after a run of a worker.
+pub(crate) enum Ending {
+    Completed,
+    Retried {
+        due: DateTime<Utc>,
+        error: String,
+    },
+    Buried {
+        error: String,
+    },
+    /// The lease ran out: somebody else handles the event by now.
+    Lost,
+    /// The store did not take the end: the event will be handled again when its lease has run out.
+    NotNoted(StoreError),
+}
+
+pub(crate) fn job_span(event: &ClaimedEvent) -> Span {
+    tracing::info_span!(
+        target: WORKER, "idnow_webhook_run",
+        run = event.run, event_id = Empty, event_name = Empty, attempt = Empty,
+    )
+}
+
+/// Notes the end of a run, inside of its span.
+pub(crate) fn job(ending: &Ending, elapsed: Duration) {
+    let elapsed_us = micros(elapsed);
+    let label = match ending {
+        Ending::Completed => {
+            tracing::info!(target: WORKER, ending = "completed", elapsed_us, "event handled");
+            "completed"
+        }
+        Ending::Retried { due, error } => {
+            tracing::warn!(target: WORKER, ending = "retried", %due, reason = %error, elapsed_us, "event will be handled again");
+            "retried"
+        }
+        Ending::Buried { error } => {
+            tracing::error!(target: WORKER, ending = "buried", reason = %error, elapsed_us, "event is a dead letter");
+            "buried"
+        }
+        Ending::Lost => {
+            tracing::warn!(target: WORKER, ending = "lost", elapsed_us, "the lease ran out before the event was handled");
+            "lost"
+        }
+        Ending::NotNoted(error) => {
+            tracing::error!(target: WORKER, ending = "not_noted", reason = %error, elapsed_us, "the event was handled, and will be again");
+            "not_noted"
+        }
+    };
+    metrics::counter!(EVENTS, "ending" => label).increment(1);
+}
+
+pub(crate) fn claim_failed(error: &StoreError) {
+    tracing::error!(target: WORKER, reason = %error, "no events could be claimed");
+}
+
+pub(crate) fn extend_failed(error: &StoreError) {
+    tracing::warn!(target: WORKER, reason = %error, "a lease could not be extended yet");
+}
+
+pub(crate) fn release_failed(lease: &Lease, error: &StoreError) {
+    tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be given back");
 }

@@ -1,5 +1,6 @@
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use idnow_webhooks_core::Backoff;
 
 use crate::error::ConfigError;
 
@@ -51,14 +52,13 @@ impl Policy {
 
     /// When to fetch anew: at 72% to 80% of the lifetime, so that replicas do not ask all at once.
     pub(crate) fn refresh_after(lifetime: Duration) -> Duration {
-        lifetime.mul_f64(0.8 - 0.08 * random())
+        let latest = lifetime.mul_f64(0.8);
+        Backoff { first: latest, most: latest, jitter: 0.1 }.wait(1)
     }
 
     /// The wait after this many failures in a row.
     pub(crate) fn backoff(&self, failures: u32) -> Duration {
-        let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
-        let full = self.initial_backoff.saturating_mul(factor).min(self.max_backoff);
-        full.mul_f64(1.0 - 0.5 * random())
+        Backoff { first: self.initial_backoff, most: self.max_backoff, jitter: 0.5 }.wait(failures)
     }
 }
 
@@ -74,13 +74,6 @@ pub(crate) fn in_range(value: Duration, setting: &'static str, least: Duration) 
         format!("is {value:?}: at least {least:?} is required by its lower bound")
     };
     Err(ConfigError::InvalidSetting { setting, problem })
-}
-
-/// From 0 to 1. Spreads load, protects nothing, so the standard library's random hash keys will do.
-fn random() -> f64 {
-    let bits = RandomState::new().hash_one(0_u8);
-    // 32 bits always fit an `f64`.
-    f64::from(u32::try_from(bits >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

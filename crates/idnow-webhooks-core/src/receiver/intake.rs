@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -14,8 +14,9 @@ use super::Inner;
 use crate::clock::Clock;
 use crate::deadline::within;
 use crate::event::Arrival;
+use crate::handling::Handling;
 use crate::outcome::{Outcome, Refusal};
-use crate::router::{EventRouter, Failure, HandlerError, HandlerResult};
+use crate::router::{EventRouter, HandlerError, HandlerResult};
 use crate::store::{Beginning, EventStore, Insertion, Lease, NewEvent, StoreError};
 use crate::telemetry;
 use crate::verifier::VerifiedToken;
@@ -37,8 +38,7 @@ pub(super) enum Intake {
 #[derive(Debug)]
 pub(super) struct Inline {
     store: Arc<dyn EventStore>,
-    router: EventRouter,
-    limit: Duration,
+    handling: Handling,
     /// Where handlers run, if not where their delivery is served.
     runtime: Option<Handle>,
     /// Ids of the events that are being handled in this process. A lease goes by the wall clock: when that
@@ -57,7 +57,8 @@ impl Intake {
         limit: Duration,
         runtime: Option<Handle>,
     ) -> Self {
-        Self::Inline(Arc::new(Inline { store, router, limit, runtime, running: Mutex::default() }))
+        let handling = Handling { router, limit };
+        Self::Inline(Arc::new(Inline { store, handling, runtime, running: Mutex::default() }))
     }
 }
 
@@ -102,14 +103,14 @@ impl Inner {
                     })
                 })))
             }
-            Intake::Inline(inline) if inline.router.takes(&arrival) => {
+            Intake::Inline(inline) if inline.handling.router.takes(&arrival) => {
                 let run = Arc::clone(inline).run(arrival, now, Arc::clone(&self.clock), place);
                 Ok(Step::Run(run, inline.runtime.clone()))
             }
             Intake::Inline(inline) => {
                 if let Arrival::Unreadable(event) = &arrival {
                     let error = HandlerError::retry(event.clone());
-                    inline.router.report(Failure::new(arrival.clone(), &error), inline.limit);
+                    inline.handling.report(arrival.clone(), &error);
                 }
                 Err(arrival.into_refusal())
             }
@@ -143,38 +144,21 @@ impl Inline {
             let _place = place;
             // Without an id, nothing can be recognised again.
             let Some(event) = NewEvent::of(&arrival, now) else {
-                let result = self.handle(arrival).await;
+                let result = self.handling.handle(arrival).await;
                 return outcome(result);
             };
             let Some(_turn) = Turn::take(&self, &event.id) else { return Err(Refusal::InProgress) };
-            let lease = self.limit.saturating_add(LEASE_MARGIN);
+            let lease = self.handling.limit.saturating_add(LEASE_MARGIN);
             let lease = match in_time(self.store.begin(event, now, lease)).await? {
                 Beginning::Run(lease) => lease,
                 Beginning::Completed => return Ok(Outcome::Duplicate),
                 Beginning::Buried => return Err(Refusal::Buried),
                 Beginning::Running => return Err(Refusal::InProgress),
             };
-            let result = self.handle(arrival).await;
+            let result = self.handling.handle(arrival).await;
             in_time(self.settle(&lease, &result, clock.now())).await?;
             outcome(result)
         })
-    }
-
-    /// Runs the handlers within their limit, and tells of a failure.
-    async fn handle(&self, arrival: Arrival) -> HandlerResult {
-        let failed = self.router.reports().then(|| arrival.clone());
-        let started = Instant::now();
-        // Pinned, so that the futures on the way hold a pointer and not the whole.
-        let handlers = pin!(self.router.dispatch(arrival));
-        let result = match within(self.limit, handlers).await {
-            Ok(result) => result,
-            Err(_) => Err(HandlerError::too_slow(self.limit)),
-        };
-        telemetry::handler(&result, started);
-        if let (Err(error), Some(arrival)) = (&result, failed) {
-            self.router.report(Failure::new(arrival, error), self.limit);
-        }
-        result
     }
 
     async fn settle(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
 
 use crate::json::Json;
 
@@ -20,6 +21,7 @@ const DEFAULT_CAPACITY: usize = 100_000;
 pub struct MemoryStore {
     capacity: usize,
     state: Mutex<State>,
+    added: Notify,
 }
 
 #[derive(Default)]
@@ -77,7 +79,7 @@ impl MemoryStore {
 
     /// Remembers up to `events` events, at least one.
     pub fn with_capacity(events: usize) -> Self {
-        Self { capacity: events.max(1), state: Mutex::default() }
+        Self { capacity: events.max(1), state: Mutex::default(), added: Notify::new() }
     }
 
     /// How many events are remembered now.
@@ -150,6 +152,8 @@ impl EventStore for MemoryStore {
         state
             .events
             .insert(event.id, Record { queued: true, run: 0, token: 0, phase, data: Some(event.data) });
+        drop(state);
+        self.added.notify_one();
         Ok(Insertion::New)
     }
 
@@ -222,6 +226,20 @@ impl EventStore for MemoryStore {
             state.events.remove(&lease.event_id);
         }
         Ok(())
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let record = state.held(lease)?;
+        record.run = record.run.saturating_sub(1);
+        record.phase = Phase::Waiting { due: DateTime::<Utc>::MIN_UTC };
+        drop(state);
+        self.added.notify_one();
+        Ok(())
+    }
+
+    async fn changed(&self) {
+        self.added.notified().await;
     }
 
     async fn bury(&self, lease: &Lease, _now: DateTime<Utc>, _error: &str) -> Result<(), StoreError> {

@@ -58,8 +58,70 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// The event is to be handled again, from `due` on.
     async fn retry(&self, lease: &Lease, due: DateTime<Utc>, error: &str) -> Result<(), StoreError>;
 
+    /// Gives a lease back unused: the event is due at once, and the run does not count.
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+
     /// The event is not to be handled again unless an operator says so: a dead letter.
     async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError>;
+
+    /// Returns when events may have been added to the queue. Workers look from time to time anyway, so a store that
+    /// cannot tell may wait for ever, as this does.
+    ///
+    /// # Cancel safety
+    ///
+    /// An addition that happens between two calls must end the next one.
+    async fn changed(&self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[async_trait]
+impl<S: EventStore + ?Sized> EventStore for Arc<S> {
+    async fn insert(&self, event: NewEvent) -> Result<Insertion, StoreError> {
+        (**self).insert(event).await
+    }
+
+    async fn begin(
+        &self,
+        event: NewEvent,
+        now: DateTime<Utc>,
+        lease: Duration,
+    ) -> Result<Beginning, StoreError> {
+        (**self).begin(event, now, lease).await
+    }
+
+    async fn claim(
+        &self,
+        limit: usize,
+        now: DateTime<Utc>,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedEvent>, StoreError> {
+        (**self).claim(limit, now, lease).await
+    }
+
+    async fn extend(&self, lease: &Lease, until: DateTime<Utc>) -> Result<(), StoreError> {
+        (**self).extend(lease, until).await
+    }
+
+    async fn complete(&self, lease: &Lease, now: DateTime<Utc>) -> Result<(), StoreError> {
+        (**self).complete(lease, now).await
+    }
+
+    async fn retry(&self, lease: &Lease, due: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
+        (**self).retry(lease, due, error).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        (**self).release(lease).await
+    }
+
+    async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
+        (**self).bury(lease, now, error).await
+    }
+
+    async fn changed(&self) {
+        (**self).changed().await;
+    }
 }
 
 /// A verified event, as it enters the store. What is large in it is shared, and so cheap to clone.

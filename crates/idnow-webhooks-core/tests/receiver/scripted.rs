@@ -192,6 +192,10 @@ impl EventStore for ScriptedStore {
         self.0.inner.retry(lease, due, error).await
     }
 
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.0.inner.release(lease).await
+    }
+
     async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
         self.end("bury", error).await?;
         self.0.inner.bury(lease, now, error).await

@@ -1,0 +1,38 @@
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use crate::deadline::within;
+use crate::event::Arrival;
+use crate::router::{EventRouter, Failure, HandlerError, HandlerResult};
+use crate::telemetry;
+
+/// Handlers and how long they may take: what both modes share.
+#[derive(Debug)]
+pub(crate) struct Handling {
+    pub(crate) router: EventRouter,
+    pub(crate) limit: Duration,
+}
+
+impl Handling {
+    /// Runs the handlers within their limit, and tells of a failure.
+    pub(crate) async fn handle(&self, arrival: Arrival) -> HandlerResult {
+        let failed = self.router.reports().then(|| arrival.clone());
+        let started = Instant::now();
+        // Pinned, so that the futures on the way hold a pointer and not the whole.
+        let handlers = pin!(self.router.dispatch(arrival));
+        let result = match within(self.limit, handlers).await {
+            Ok(result) => result,
+            Err(_) => Err(HandlerError::too_slow(self.limit)),
+        };
+        telemetry::handler(&result, started);
+        if let (Err(error), Some(arrival)) = (&result, failed) {
+            self.report(arrival, error);
+        }
+        result
+    }
+
+    /// Tells of a failure.
+    pub(crate) fn report(&self, arrival: Arrival, error: &HandlerError) {
+        self.router.report(Failure::new(arrival, error), self.limit);
+    }
+}

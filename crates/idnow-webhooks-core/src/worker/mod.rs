@@ -1,0 +1,176 @@
+//! Runs the handlers for events that wait in a store.
+
+mod builder;
+mod job;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinHandle, JoinSet};
+
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::handling::Handling;
+use crate::store::{ClaimedEvent, EventStore, Lease};
+use crate::telemetry;
+
+pub use builder::{WorkerBuilder, WorkerError};
+
+/// Takes events from a store and runs their handlers, in tasks of its own.
+///
+/// An event is handled until it succeeds, fails for good, or has failed too often; the last two make it a dead
+/// letter. Events are handled concurrently and in no particular order. Whoever puts them into the store is a
+/// [`Receiver`](crate::Receiver) in queued mode, here or in another process.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+///
+/// use idnow_webhooks_core::event::{Event, SessionCompleted};
+/// use idnow_webhooks_core::store::MemoryStore;
+/// use idnow_webhooks_core::{EventRouter, Worker};
+/// use idnow_webhooks_testkit::{Provider, SampleEvent};
+/// use tokio::sync::mpsc;
+///
+/// let (sender, mut handled) = mpsc::unbounded_channel();
+/// let handlers = EventRouter::new().on(move |event: Event<SessionCompleted>| {
+///     let sent = sender.send(event.id);
+///     async move { Ok(sent?) }
+/// });
+/// let store = Arc::new(MemoryStore::new());
+/// let worker = Worker::builder(Arc::clone(&store), handlers).start()?;
+///
+/// let provider = Provider::new();
+/// let receiver = provider.receiver().queued(store).build()?;
+/// let event = SampleEvent::completed();
+/// assert_eq!(provider.deliver(&receiver, &event).await.code(), "stored");
+/// assert_eq!(handled.recv().await.as_deref(), Some(event.event_id()));
+/// worker.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Worker {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Begins to set up a worker for a store.
+    pub fn builder(store: impl EventStore, handlers: crate::EventRouter) -> WorkerBuilder {
+        WorkerBuilder::new(Arc::new(store), handlers)
+    }
+
+    /// Takes no more events, waits for the handlers that run, and gives back the events of those that do not
+    /// end within the [drain limit](WorkerBuilder::drain_limit): they are handled again later, by whoever claims them.
+    ///
+    /// # Cancel safety
+    ///
+    /// The worker stops even if the future is dropped.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // It fails only if the task was aborted with its runtime.
+        let _ = self.task.await;
+    }
+}
+
+/// What a worker works with. Dropping the [`Worker`] stops it, as `stop` does.
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn EventStore>,
+    handling: Handling,
+    clock: Arc<dyn Clock>,
+    concurrency: usize,
+    lease: Duration,
+    poll_interval: Duration,
+    drain_limit: Duration,
+    backoff: Backoff,
+    max_runs: u32,
+}
+
+/// The handlers that run, and the leases on their events.
+#[derive(Default)]
+struct Jobs {
+    tasks: JoinSet<()>,
+    leases: HashMap<Id, Lease>,
+}
+
+impl Jobs {
+    fn start(&mut self, inner: &Arc<Inner>, event: ClaimedEvent) {
+        let lease = event.lease.clone();
+        let task = self.tasks.spawn(Arc::clone(inner).job(event));
+        self.leases.insert(task.id(), lease);
+    }
+
+    /// Waits until one has ended; for ever if none runs.
+    async fn ended(&mut self) {
+        match self.tasks.join_next_with_id().await {
+            Some(ended) => {
+                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                self.leases.remove(&id);
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Inner {
+    async fn work(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut jobs = Jobs::default();
+        let mut failures = 0;
+        loop {
+            let free = self.concurrency.saturating_sub(jobs.leases.len());
+            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
+            let wait = match claimed {
+                Ok(events) => {
+                    failures = 0;
+                    for event in events {
+                        jobs.start(&self, event);
+                    }
+                    self.poll_interval
+                }
+                Err(error) => {
+                    failures += 1;
+                    telemetry::claim_failed(&error);
+                    self.backoff.wait(failures).max(self.poll_interval)
+                }
+            };
+            let full = jobs.leases.len() >= self.concurrency;
+            tokio::select! {
+                // Also when the worker was dropped.
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = jobs.ended() => {}
+                () = self.store.changed(), if !full && failures == 0 => {}
+                () = tokio::time::sleep(wait), if !full => {}
+            }
+        }
+        self.drain(jobs).await;
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<ClaimedEvent>, crate::store::StoreError> {
+        self.store.claim(limit, self.clock.now(), self.lease).await
+    }
+
+    async fn drain(&self, mut jobs: Jobs) {
+        let all = async {
+            while !jobs.leases.is_empty() {
+                jobs.ended().await;
+            }
+        };
+        if tokio::time::timeout(self.drain_limit, all).await.is_ok() {
+            return;
+        }
+        jobs.tasks.shutdown().await;
+        for lease in jobs.leases.values() {
+            if let Err(error) = self.store.release(lease).await {
+                telemetry::release_failed(lease, &error);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::event::{Arrival, Event, RawEvent, SessionCreated};
+use crate::router::{EventRouter, HandlerError, HandlerResult};
+use crate::store::{Beginning, Insertion, MemoryStore, NewEvent, StoreError};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Follows Tokio's time, which these tests let jump.
+#[derive(Debug, Clone, Copy)]
+struct TokioClock(Instant);
+
+impl TokioClock {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::from_std(self.0.elapsed()).unwrap()
+    }
+}
+
+fn event(id: &str, payload: serde_json::Value) -> NewEvent {
+    let data = json!({
+        "eventId": id, "eventName": "session.created", "eventSequence": 1, "environment": "staging",
+        "payload": payload,
+    });
+    let event = RawEvent::from_json(&data.to_string());
+    NewEvent::of(&Arrival::from(event), DateTime::UNIX_EPOCH).unwrap()
+}
+
+/// Notes when each run began, and does what the script says for it.
+#[derive(Clone, Default)]
+struct Runs(Arc<Mutex<Vec<(String, u64)>>>);
+
+impl Runs {
+    fn router<F>(&self, clock: TokioClock, result: F) -> EventRouter
+    where
+        F: Fn(usize) -> HandlerResult + Clone + Send + Sync + 'static,
+    {
+        let runs = self.clone();
+        EventRouter::new().on_any(move |event| {
+            let (runs, result) = (runs.clone(), result.clone());
+            async move {
+                let number = {
+                    let mut runs = runs.0.lock().unwrap();
+                    runs.push((event.id, clock.0.elapsed().as_secs()));
+                    runs.len()
+                };
+                result(number)
+            }
+        })
+    }
+
+    fn seconds(&self) -> Vec<u64> {
+        self.0.lock().unwrap().iter().map(|(_, at)| *at).collect()
+    }
+}
+
+fn patient(store: &Arc<MemoryStore>, router: EventRouter, clock: TokioClock) -> WorkerBuilder {
+    let backoff = Backoff { first: SECOND, most: 8 * SECOND, jitter: 0.0 };
+    Worker::builder(Arc::clone(store), router).clock(clock).backoff(backoff).poll_interval(SECOND)
+}
+
+async fn is_dead(store: &MemoryStore, id: &str) -> bool {
+    let beginning = store.begin(event(id, json!({})), DateTime::UNIX_EPOCH, SECOND).await.unwrap();
+    matches!(beginning, Beginning::Buried)
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_events_are_handled_at_once_and_once() {
+    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    let worker =
+        patient(&store, runs.router(clock, |_| Ok(())), clock).poll_interval(3600 * SECOND).start().unwrap();
+    sleep(5 * SECOND).await;
+    for id in ["a", "b", "a"] {
+        store.insert(event(id, json!({}))).await.unwrap();
+    }
+    sleep(SECOND).await;
+    assert_eq!(runs.seconds(), [5, 5]);
+    worker.stop().await;
+    assert_eq!(store.insert(event("a", json!({}))).await.unwrap(), Insertion::Duplicate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_tried_again_with_growing_waits_and_panics_are_failures() {
+    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    let router = runs.router(clock, |number| match number {
+        1 => Err(HandlerError::retry("first")),
+        2 => panic!("second"),
+        3 => Err(HandlerError::retry("third")),
+        _ => Ok(()),
+    });
+    store.insert(event("a", json!({}))).await.unwrap();
+    let worker = patient(&store, router, clock).start().unwrap();
+    sleep(100 * SECOND).await;
+    let waits: Vec<_> = runs.seconds().windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Doubled, and then up to a second until somebody looks.
+    assert!(matches!(waits[..], [1 | 2, 2 | 3, 4 | 5]), "{waits:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_what_fails_for_good_or_too_often_or_cannot_be_read() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let counts = Arc::new(Mutex::new(HashMap::<String, u32>::new()));
+    let counted = Arc::clone(&counts);
+    let router = EventRouter::new()
+        .on_any(move |event| {
+            *counted.lock().unwrap().entry(event.id.clone()).or_default() += 1;
+            async move {
+                match event.id.as_str() {
+                    "permanent" => Err(HandlerError::permanent("never")),
+                    "stubborn" => Err(HandlerError::retry("not now")),
+                    _ => Ok(()),
+                }
+            }
+        })
+        .on(|_: Event<SessionCreated>| async { Ok(()) });
+    for id in ["permanent", "stubborn", "unreadable"] {
+        store.insert(event(id, json!({}))).await.unwrap();
+    }
+    let worker = patient(&store, router, clock).max_runs(3).start().unwrap();
+    sleep(100 * SECOND).await;
+    worker.stop().await;
+    let counts = counts.lock().unwrap().clone();
+    assert_eq!((counts["permanent"], counts["stubborn"], counts["unreadable"]), (1, 3, 1));
+    for id in ["permanent", "stubborn", "unreadable"] {
+        assert!(is_dead(&store, id).await, "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_run_beside_each_other_up_to_the_limit() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (running, peak) = (Arc::clone(&now), Arc::clone(&most));
+    let router = EventRouter::new().on_any(move |_| {
+        let (running, peak) = (Arc::clone(&running), Arc::clone(&peak));
+        async move {
+            peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            sleep(SECOND).await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    for number in 0..40 {
+        store.insert(event(&number.to_string(), json!({}))).await.unwrap();
+    }
+    let worker = patient(&store, router, clock).concurrency(4).start().unwrap();
+    sleep(Duration::from_millis(10_500)).await;
+    assert_eq!(most.load(Ordering::SeqCst), 4);
+    assert!(store.claim(99, clock.now(), SECOND).await.unwrap().is_empty(), "ten rounds of four are done");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_extended_while_the_handler_runs_and_taken_over_after_a_crash() {
+    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    store.insert(event("crashed", json!({}))).await.unwrap();
+    // Somebody claimed it and was never heard of again.
+    assert_eq!(store.claim(1, clock.now(), 10 * SECOND).await.unwrap().len(), 1);
+    store.insert(event("slow", json!({}))).await.unwrap();
+    let noted = runs.clone();
+    let router = EventRouter::new().on_any(move |event| {
+        noted.0.lock().unwrap().push((event.id.clone(), clock.0.elapsed().as_secs()));
+        async move {
+            sleep(if event.id == "slow" { 60 * SECOND } else { SECOND }).await;
+            Ok(())
+        }
+    });
+    let start = || patient(&store, router.clone(), clock).lease(9 * SECOND).start().unwrap();
+    let (one, other) = (start(), start());
+    sleep(100 * SECOND).await;
+    let runs = runs.0.lock().unwrap().clone();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert_eq!(runs[0], ("slow".to_owned(), 0));
+    assert!(runs[1].0 == "crashed" && (10..=11).contains(&runs[1].1), "{runs:?}");
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_handlers_and_gives_back_what_does_not_end() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let finished = Arc::new(AtomicUsize::new(0));
+    let ended = Arc::clone(&finished);
+    let router = EventRouter::new().on_any(move |event| {
+        let ended = Arc::clone(&ended);
+        async move {
+            sleep(if event.id == "quick" { 3 * SECOND } else { 3600 * SECOND }).await;
+            ended.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    for id in ["quick", "endless"] {
+        store.insert(event(id, json!({}))).await.unwrap();
+    }
+    let worker =
+        patient(&store, router, clock).handler_limit(7200 * SECOND).drain_limit(10 * SECOND).start().unwrap();
+    sleep(SECOND).await;
+    let stopping = Instant::now();
+    worker.stop().await;
+    assert_eq!(stopping.elapsed().as_secs(), 10);
+    assert_eq!(finished.load(Ordering::SeqCst), 1);
+    let given_back = store.claim(9, clock.now(), SECOND).await.unwrap();
+    assert_eq!(given_back.iter().map(|c| (&*c.lease.event_id, c.run)).collect::<Vec<_>>(), [("endless", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_worker_stops_it() {
+    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    drop(patient(&store, runs.router(clock, |_| Ok(())), clock).start().unwrap());
+    sleep(SECOND).await;
+    store.insert(event("a", json!({}))).await.unwrap();
+    sleep(100 * SECOND).await;
+    assert!(runs.seconds().is_empty());
+}
+
+/// A store that can be switched off.
+#[derive(Debug)]
+struct Flaky {
+    inner: Arc<MemoryStore>,
+    down: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    fn up(&self) -> Result<&MemoryStore, StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("switched off".into()));
+        }
+        Ok(&self.inner)
+    }
+}
+
+#[async_trait]
+impl EventStore for Flaky {
+    async fn insert(&self, event: NewEvent) -> Result<Insertion, StoreError> {
+        self.up()?.insert(event).await
+    }
+
+    async fn begin(
+        &self,
+        event: NewEvent,
+        now: DateTime<Utc>,
+        lease: Duration,
+    ) -> Result<Beginning, StoreError> {
+        self.up()?.begin(event, now, lease).await
+    }
+
+    async fn claim(
+        &self,
+        limit: usize,
+        now: DateTime<Utc>,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedEvent>, StoreError> {
+        self.up()?.claim(limit, now, lease).await
+    }
+
+    async fn extend(&self, lease: &Lease, until: DateTime<Utc>) -> Result<(), StoreError> {
+        self.up()?.extend(lease, until).await
+    }
+
+    async fn complete(&self, lease: &Lease, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.up()?.complete(lease, now).await
+    }
+
+    async fn retry(&self, lease: &Lease, due: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
+        self.up()?.retry(lease, due, error).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.up()?.release(lease).await
+    }
+
+    async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
+        self.up()?.bury(lease, now, error).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_for_a_while_costs_no_event_and_no_second_run() {
+    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    let down = Arc::new(AtomicBool::new(true));
+    let noted = runs.clone();
+    let router = EventRouter::new().on_any(move |event| {
+        noted.0.lock().unwrap().push((event.id, clock.0.elapsed().as_secs()));
+        async {
+            sleep(5 * SECOND).await;
+            Ok(())
+        }
+    });
+    store.insert(event("a", json!({}))).await.unwrap();
+    let flaky = Flaky { inner: Arc::clone(&store), down: Arc::clone(&down) };
+    let worker = Worker::builder(flaky, router).clock(clock).lease(30 * SECOND).start().unwrap();
+    sleep(60 * SECOND).await;
+    assert!(runs.seconds().is_empty());
+    down.store(false, Ordering::SeqCst);
+    while runs.seconds().is_empty() {
+        sleep(SECOND).await;
+    }
+    // Away while the handler ends, and back before the lease does.
+    down.store(true, Ordering::SeqCst);
+    sleep(15 * SECOND).await;
+    down.store(false, Ordering::SeqCst);
+    sleep(100 * SECOND).await;
+    assert_eq!(runs.seconds().len(), 1);
+    assert_eq!(store.insert(event("a", json!({}))).await.unwrap(), Insertion::Duplicate);
+    assert!(store.claim(1, clock.now(), SECOND).await.unwrap().is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_whose_lease_is_lost_is_stopped() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let down = Arc::new(AtomicBool::new(false));
+    let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (first, last) = (Arc::clone(&begun), Arc::clone(&ended));
+    let router = EventRouter::new().on_any(move |_| {
+        let last = Arc::clone(&last);
+        first.fetch_add(1, Ordering::SeqCst);
+        async move {
+            sleep(50 * SECOND).await;
+            last.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    store.insert(event("a", json!({}))).await.unwrap();
+    let flaky = Flaky { inner: Arc::clone(&store), down: Arc::clone(&down) };
+    let worker = Worker::builder(flaky, router).clock(clock).lease(9 * SECOND).start().unwrap();
+    sleep(SECOND).await;
+    down.store(true, Ordering::SeqCst);
+    sleep(30 * SECOND).await;
+    down.store(false, Ordering::SeqCst);
+    sleep(200 * SECOND).await;
+    assert_eq!(
+        (begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)),
+        (2, 1),
+        "stopped, and run again"
+    );
+    worker.stop().await;
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let builder = || Worker::builder(MemoryStore::new(), EventRouter::new());
+    assert_eq!(builder().concurrency(0).start().unwrap_err(), WorkerError::Zero("concurrency"));
+    assert_eq!(builder().max_runs(0).start().unwrap_err(), WorkerError::Zero("max_runs"));
+    assert_eq!(builder().lease(Duration::ZERO).start().unwrap_err(), WorkerError::Zero("lease"));
+    assert_eq!(builder().start().unwrap_err(), WorkerError::NoRuntime);
+}
