@@ -29,10 +29,10 @@ impl Clock for TokioClock {
     }
 }
 
-fn event(id: &str, payload: serde_json::Value) -> NewEvent {
+fn event(id: &str) -> NewEvent {
     let data = json!({
         "eventId": id, "eventName": "session.created", "eventSequence": 1, "environment": "staging",
-        "payload": payload,
+        "payload": {},
     });
     let event = RawEvent::from_json(&data.to_string());
     NewEvent::of(&Arrival::from(event), DateTime::UNIX_EPOCH).unwrap()
@@ -83,12 +83,12 @@ async fn new_events_are_handled_at_once_and_once() {
         patient(&store, runs.router(clock, |_| Ok(())), clock).poll_interval(3600 * SECOND).start().unwrap();
     sleep(5 * SECOND).await;
     for id in ["a", "b", "a"] {
-        store.insert(event(id, json!({}))).await.unwrap();
+        store.insert(event(id)).await.unwrap();
     }
     sleep(SECOND).await;
     assert_eq!(runs.seconds(), [5, 5]);
     worker.stop().await;
-    assert_eq!(store.insert(event("a", json!({}))).await.unwrap(), Insertion::Duplicate);
+    assert_eq!(store.insert(event("a")).await.unwrap(), Insertion::Duplicate);
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,7 @@ async fn failures_are_tried_again_with_growing_waits_and_panics_are_failures() {
         3 => Err(HandlerError::retry("third")),
         _ => Ok(()),
     });
-    store.insert(event("a", json!({}))).await.unwrap();
+    store.insert(event("a")).await.unwrap();
     let worker = patient(&store, router, clock).start().unwrap();
     sleep(100 * SECOND).await;
     let waits: Vec<_> = runs.seconds().windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -127,7 +127,7 @@ async fn dead_letters_are_what_fails_for_good_or_too_often_or_cannot_be_read() {
         })
         .on(|_: Event<SessionCreated>| async { Ok(()) });
     for id in ["permanent", "stubborn", "unreadable"] {
-        store.insert(event(id, json!({}))).await.unwrap();
+        store.insert(event(id)).await.unwrap();
     }
     let worker = patient(&store, router, clock).max_runs(3).start().unwrap();
     sleep(100 * SECOND).await;
@@ -154,7 +154,7 @@ async fn handlers_run_beside_each_other_up_to_the_limit() {
         }
     });
     for number in 0..40 {
-        store.insert(event(&number.to_string(), json!({}))).await.unwrap();
+        store.insert(event(&number.to_string())).await.unwrap();
     }
     let worker = patient(&store, router, clock).concurrency(4).start().unwrap();
     sleep(Duration::from_millis(10_500)).await;
@@ -166,10 +166,10 @@ async fn handlers_run_beside_each_other_up_to_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_extended_while_the_handler_runs_and_taken_over_after_a_crash() {
     let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
-    store.insert(event("crashed", json!({}))).await.unwrap();
+    store.insert(event("crashed")).await.unwrap();
     // Somebody claimed it and was never heard of again.
     assert_eq!(store.claim(1, clock.now(), 10 * SECOND).await.unwrap().len(), 1);
-    store.insert(event("slow", json!({}))).await.unwrap();
+    store.insert(event("slow")).await.unwrap();
     let noted = runs.clone();
     let router = EventRouter::new().on_any(move |event| {
         noted.0.lock().unwrap().push((event.id.clone(), clock.0.elapsed().as_secs()));
@@ -203,7 +203,7 @@ async fn a_stop_waits_for_handlers_and_gives_back_what_does_not_end() {
         }
     });
     for id in ["quick", "endless"] {
-        store.insert(event(id, json!({}))).await.unwrap();
+        store.insert(event(id)).await.unwrap();
     }
     let worker =
         patient(&store, router, clock).handler_limit(7200 * SECOND).drain_limit(10 * SECOND).start().unwrap();
@@ -221,7 +221,7 @@ async fn dropping_the_worker_stops_it() {
     let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
     drop(patient(&store, runs.router(clock, |_| Ok(())), clock).start().unwrap());
     sleep(SECOND).await;
-    store.insert(event("a", json!({}))).await.unwrap();
+    store.insert(event("a")).await.unwrap();
     sleep(100 * SECOND).await;
     assert!(runs.seconds().is_empty());
 }
@@ -299,7 +299,7 @@ async fn a_store_that_fails_for_a_while_costs_no_event_and_no_second_run() {
             Ok(())
         }
     });
-    store.insert(event("a", json!({}))).await.unwrap();
+    store.insert(event("a")).await.unwrap();
     let flaky = Flaky { inner: Arc::clone(&store), down: Arc::clone(&down) };
     let worker = Worker::builder(flaky, router).clock(clock).lease(30 * SECOND).start().unwrap();
     sleep(60 * SECOND).await;
@@ -314,7 +314,7 @@ async fn a_store_that_fails_for_a_while_costs_no_event_and_no_second_run() {
     down.store(false, Ordering::SeqCst);
     sleep(100 * SECOND).await;
     assert_eq!(runs.seconds().len(), 1);
-    assert_eq!(store.insert(event("a", json!({}))).await.unwrap(), Insertion::Duplicate);
+    assert_eq!(store.insert(event("a")).await.unwrap(), Insertion::Duplicate);
     assert!(store.claim(1, clock.now(), SECOND).await.unwrap().is_empty());
     worker.stop().await;
 }
@@ -334,7 +334,7 @@ async fn a_handler_whose_lease_is_lost_is_stopped() {
             Ok(())
         }
     });
-    store.insert(event("a", json!({}))).await.unwrap();
+    store.insert(event("a")).await.unwrap();
     let flaky = Flaky { inner: Arc::clone(&store), down: Arc::clone(&down) };
     let worker = Worker::builder(flaky, router).clock(clock).lease(9 * SECOND).start().unwrap();
     sleep(SECOND).await;
