@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::unconstrained;
 use tokio::time::sleep;
@@ -11,8 +11,12 @@ use tokio::time::sleep;
 pub(crate) struct TooLate;
 
 /// A time-out that makes its timer only for a future that has to wait: most here are ready at once, and a timer
-/// costs more than what they do.
-pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, TooLate> {
+/// costs more than what they do. The time counts from `start` all the same.
+pub(crate) async fn within<F: Future>(
+    start: Instant,
+    limit: Duration,
+    future: F,
+) -> Result<F::Output, TooLate> {
     let mut future = pin!(future);
     let mut timer = None;
     poll_fn(|context| {
@@ -20,7 +24,8 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::O
             return Poll::Ready(Ok(output));
         }
         // Unconstrained, as a future that never lets go would also use up what the timer may do.
-        let timer = timer.get_or_insert_with(|| Box::pin(unconstrained(sleep(limit))));
+        let rest = || limit.saturating_sub(start.elapsed());
+        let timer = timer.get_or_insert_with(|| Box::pin(unconstrained(sleep(rest()))));
         ready!(timer.as_mut().poll(context));
         Poll::Ready(Err(TooLate))
     })

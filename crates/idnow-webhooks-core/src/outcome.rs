@@ -83,6 +83,9 @@ pub enum Refusal {
     /// The handler failed.
     #[error("the handler failed: {0}")]
     Handler(HandlerError),
+    /// The receiver was built with neither handlers nor a queue.
+    #[error("nobody handles events: build the receiver with `handlers` or `queued`")]
+    NoHandlers,
     /// An earlier attempt of the same event failed for good.
     #[error("an earlier attempt of this event failed for good")]
     Buried,
@@ -200,7 +203,7 @@ impl Refusal {
                 (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused")
             }
             Self::Buried => (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused"),
-            Self::Handler(_) => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
+            Self::Handler(_) | Self::NoHandlers => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
             // A body that broke off says nothing about the next attempt.
             Self::Incomplete => (StatusCode::SERVICE_UNAVAILABLE, "body_incomplete"),
             Self::KeysUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),

@@ -36,7 +36,9 @@
 //! | `event_id`, `event_name`, `attempt` | of a verified event |
 //! | `check` | what refused a token: `form`, `algorithm`, `claim`, `issuer`, `audience`, `expiry`, `not_yet`, `lifetime`, `age`, `key`, `signature` |
 //! | `reason` | the check, what was expected and seen, seconds of skew, key ids known |
-//! | `elapsed_us` | from arrival to answer |
+//! | `elapsed_us` | from arrival to answer; with `late`, from the handler's first wait to its end |
+//! | `late` | the code of an event whose handling ended after the answer |
+//! | `name` | of an event of an unknown kind, which has a line of its own at INFO; so has, at WARN, a source that was admitted in monitor mode |
 
 use std::time::{Duration, Instant};
 
@@ -52,6 +54,7 @@ use crate::store::{ClaimedEvent, Lease, StoreError};
 
 pub(crate) const TARGET: &str = "idnow_webhooks::delivery";
 
+pub(crate) const VERIFIED: &str = "verified";
 const EVENTS: &str = "idnow_webhooks_events_total";
 const LATE: &str = "idnow_webhooks_late_total";
 /// The outcome of a delivery that nobody waited for any more.
@@ -80,7 +83,8 @@ impl Watch {
         let elapsed_us = micros(elapsed);
         match result {
             Ok(code) => {
-                let status = StatusCode::OK.as_u16();
+                // The answer to what was only verified is the caller's.
+                let status = (code != VERIFIED).then_some(StatusCode::OK.as_u16());
                 tracing::info!(target: TARGET, outcome = code, status, elapsed_us, "delivery accepted");
                 metrics::counter!(DELIVERIES, "outcome" => code, "check" => "").increment(1);
             }
@@ -127,6 +131,12 @@ pub(crate) fn after_the_answer(result: &Result<Outcome, Refusal>, elapsed: Durat
             tracing::info!(target: TARGET, late = code, elapsed_us, "the event was handled after the answer");
             code
         }
+        // Another attempt has come first, which is no failure.
+        Err(refusal @ (Refusal::InProgress | Refusal::Buried)) => {
+            let code = refusal.code();
+            tracing::info!(target: TARGET, late = code, elapsed_us, "the event was not handled again after the answer");
+            code
+        }
         Err(refusal) => {
             let code = refusal.code();
             tracing::error!(
@@ -136,6 +146,13 @@ pub(crate) fn after_the_answer(result: &Result<Outcome, Refusal>, elapsed: Durat
         }
     };
     metrics::counter!(LATE, "outcome" => code).increment(1);
+}
+
+/// Keeps the error of a handler from being lost when the store cannot note it.
+pub(crate) fn not_noted(result: &HandlerResult) {
+    if let Err(error) = result {
+        tracing::error!(target: TARGET, reason = %error, "the handler failed, and the store could not note it");
+    }
 }
 
 /// Writes into the span what the event is.

@@ -104,7 +104,7 @@ impl JwksSourceBuilder {
         self
     }
 
-    /// How long after the end of their lifetime the last good keys stay in use while no fetch succeeds.
+    /// How long after the end of their lifetime the last good keys stay in use while no fetch replaces them.
     /// Default: 24 h. After that the source holds no keys, until a fetch succeeds.
     pub fn max_stale(mut self, limit: Duration) -> Self {
         self.policy.max_stale = limit;

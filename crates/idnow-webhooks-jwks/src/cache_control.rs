@@ -28,10 +28,22 @@ pub(crate) fn lifetime(headers: &HeaderMap) -> Option<Duration> {
     found.map(|max_age| Duration::from_secs(max_age).saturating_sub(age(headers)))
 }
 
-/// For how long a cache in between had held the answer.
+/// The greatest age that the answer can have had when it was sent; zero if the server itself gave it.
+///
+/// That there is an `Age` at all means that a cache answered, and whole seconds hide up to one more (RFC 9111,
+/// section 5.1).
+pub(crate) fn greatest_age(headers: &HeaderMap) -> Duration {
+    if headers.contains_key(AGE) {
+        age(headers).saturating_add(Duration::from_secs(1))
+    } else {
+        Duration::ZERO
+    }
+}
+
+/// For how long a cache in between had held the answer, as it says.
 ///
 /// Of a list the first member counts, and what cannot be understood is ignored (RFC 9111, section 5.1).
-pub(crate) fn age(headers: &HeaderMap) -> Duration {
+fn age(headers: &HeaderMap) -> Duration {
     let text = headers.get(AGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     Duration::from_secs(seconds(text.split(',').next().unwrap_or_default().trim()))
 }
@@ -75,6 +87,17 @@ mod tests {
         assert_eq!(of(&["max-age=300"], Some(" 100 , 7")), Some(200));
         assert_eq!(of(&["max-age=300"], Some("soon")), Some(300));
         assert_eq!(of(&["max-age=99999999999999999999999"], None), Some(u64::MAX));
+    }
+
+    #[test]
+    fn an_age_hides_up_to_a_second() {
+        assert_eq!(greatest_age(&HeaderMap::new()), Duration::ZERO);
+        for (age, seconds) in [("0", 1), ("42", 43), ("1, 0", 2), ("soon", 1), ("", 1)] {
+            let headers = HeaderMap::from_iter([(AGE, HeaderValue::from_static(age))]);
+            assert_eq!(greatest_age(&headers), Duration::from_secs(seconds), "{age}");
+        }
+        let most = HeaderMap::from_iter([(AGE, HeaderValue::from_static("99999999999999999999999"))]);
+        assert!(greatest_age(&most) >= Duration::from_secs(u64::MAX));
     }
 
     #[test]

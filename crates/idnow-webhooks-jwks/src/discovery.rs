@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{Error as _, Unexpected};
 use url::Url;
 
 use crate::error::FetchError;
@@ -28,7 +29,7 @@ pub(crate) async fn key_url(
     max_bytes: usize,
 ) -> Result<KeyUrl, FetchError> {
     let Document { location: url, body, age, .. } = http.get(document_url, max_bytes).await?;
-    let metadata: Metadata = match serde_json::from_slice(&body) {
+    let metadata = match parse(&body) {
         Ok(metadata) => metadata,
         Err(source) => return Err(FetchError::Discovery { url, source }),
     };
@@ -46,4 +47,12 @@ pub(crate) async fn key_url(
             Err(FetchError::KeyUrl { url, found })
         }
     }
+}
+
+/// Serde would also take the two strings from an array, by position, which no issuer means.
+fn parse(body: &[u8]) -> Result<Metadata, serde_json::Error> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(serde_json::Error::invalid_type(Unexpected::Seq, &"a JSON object"));
+    }
+    serde_json::from_slice(body)
 }

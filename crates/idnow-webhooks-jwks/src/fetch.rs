@@ -15,7 +15,7 @@ pub(crate) struct Fetched {
     pub(crate) keys: KeySet,
     /// How long the keys may be used by what the server says. `None` if it does not say.
     pub(crate) lifetime: Option<Duration>,
-    /// How old they were already, because a cache in between answered.
+    /// How old they were already at most, because a cache in between answered.
     pub(crate) age: Duration,
 }
 

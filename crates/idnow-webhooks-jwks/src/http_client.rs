@@ -82,7 +82,7 @@ impl HttpClient {
             location: shown(url),
             body,
             lifetime: cache_control::lifetime(response.headers()),
-            age: cache_control::age(response.headers()),
+            age: cache_control::greatest_age(response.headers()),
         })
     }
 

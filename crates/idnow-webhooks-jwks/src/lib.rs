@@ -48,9 +48,11 @@
 //!
 //! # Which keys are trusted
 //!
-//! Every successful fetch replaces the whole set, so a revoked key is gone then. While fetches fail, the last
-//! good keys stay in use until [`max_stale`](JwksSourceBuilder::max_stale) after the end of their lifetime;
-//! then there are none. A document without a single usable key counts as a failed fetch: that is what a broken
+//! Every successful fetch replaces the whole set, so a revoked key is gone then. The one exception is an answer
+//! from a cache that is older than the keys at hand: these are kept, and the next fetch is soon. While fetches
+//! bring nothing newer, or fail, the last good keys stay in use until
+//! [`max_stale`](JwksSourceBuilder::max_stale) after the end of their lifetime. Then an older answer is taken,
+//! too; without any, there are no keys. A document without a single usable key counts as a failed fetch: that is what a broken
 //! key server looks like, and a revocation of one key leaves, or brings, another. To switch off all keys at
 //! once, stop the receiver.
 //!
@@ -61,7 +63,7 @@
 //! the answer are limited. Proxies: see [`no_proxy`](JwksSourceBuilder::no_proxy).
 //!
 //! Caches between here and the key server are asked not to answer (`Cache-Control: no-cache`). When one does all
-//! the same, and says how old its answer is (`Age`), the keys are used; but a token with an unknown key that
+//! the same, which the header `Age` tells, the keys are used unless newer ones are at hand; but a token with an unknown key that
 //! arrived after the cache got them is not called forged on that ground: its sender is asked to try again.
 //!
 //! # What can be observed
@@ -72,7 +74,8 @@
 //! |---|---|---|
 //! | `keys.changed` | info | the ids of the usable keys changed |
 //! | `keys.skipped` | warn | an entry of the key set is unusable; once for each change |
-//! | `keys.refreshed` | debug | a fetch succeeded |
+//! | `keys.refreshed` | debug | a fetch succeeded, and its keys are in use |
+//! | `keys.outdated` | debug | a fetch brought a cache's older keys, and the newer ones at hand were kept |
 //! | `keys.refresh_failed` | warn | a fetch failed |
 //! | `keys.too_stale` | error | the last good keys were given up |
 //!

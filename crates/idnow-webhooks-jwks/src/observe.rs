@@ -62,6 +62,16 @@ impl Observer {
         count("ok", took);
     }
 
+    /// At debug, because caches that share the load disagree all the time; who suffers from it is told why.
+    pub(crate) fn outdated(&self, keys: &KeySet, took: Duration, age: Duration) {
+        debug!(
+            name: "keys.outdated", target: TARGET,
+            location = &*self.location, key_ids = ?keys.key_ids(), age_seconds = age.as_secs(),
+            "a cache answered with older verification keys than the ones at hand, which are kept"
+        );
+        count("ok", took);
+    }
+
     pub(crate) fn failed(&self, error: &FetchError, took: Duration, failures: u32, retry_in: Duration) {
         warn!(
             name: "keys.refresh_failed", target: TARGET,

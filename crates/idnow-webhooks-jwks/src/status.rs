@@ -18,7 +18,7 @@ pub struct Status {
     pub age: Option<Duration>,
     /// How long their lifetime still lasts; zero after its end. `None` without keys.
     pub expires_in: Option<Duration>,
-    /// How long they may still be used if no fetch succeeds. `None` without keys.
+    /// How long they may still be used if no fetch replaces them. `None` without keys.
     pub unusable_in: Option<Duration>,
     /// Why the last fetch failed. `None` if it succeeded, or none has ended yet.
     pub last_error: Option<Arc<FetchError>>,

@@ -167,13 +167,18 @@ impl Task {
 
     fn succeeded(&mut self, began: StdInstant, fetched: Fetched) {
         let now = Instant::now();
+        let as_of = began.checked_sub(fetched.age);
+        self.failures = 0;
+        let newer = self.state.borrow().keys(now).filter(|held| as_of < held.as_of).map(|held| held.stale_at);
+        if let Some(stale_at) = newer {
+            return self.outdated(began, &fetched, stale_at);
+        }
         let lifetime = self.policy.lifetime(fetched.lifetime);
         let keys = Arc::new(fetched.keys);
-        self.failures = 0;
         self.next = now + Policy::refresh_after(lifetime);
         let held = Held {
             keys: Arc::clone(&keys),
-            as_of: began.checked_sub(fetched.age),
+            as_of,
             fetched_at: now,
             expires_at: now + lifetime,
             stale_at: now + lifetime + self.policy.max_stale,
@@ -185,6 +190,17 @@ impl Task {
             state.held = Some(held);
         });
         self.observer.succeeded(&keys, began.elapsed(), lifetime, fetched.age);
+    }
+
+    /// What a cache answers from before the held keys could bring back a revoked key, or lose a new one.
+    fn outdated(&mut self, began: StdInstant, fetched: &Fetched, stale_at: Instant) {
+        // Once the held keys are gone, older ones are better than none: that must not wait.
+        self.next = (Instant::now() + Policy::refresh_after(self.policy.min_lifetime)).min(stale_at);
+        self.state.send_modify(|state| {
+            state.in_flight = false;
+            state.last = Some(Attempt { began, error: None });
+        });
+        self.observer.outdated(&fetched.keys, began.elapsed(), fetched.age);
     }
 
     fn failed(&mut self, began: StdInstant, error: FetchError) {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Method};
 use idnow_webhooks_core::keys::StaticKeys;
-use idnow_webhooks_core::{Clock, Head, Outcome, Receiver, ReceiverBuilder, SystemClock, Verifier};
+use idnow_webhooks_core::{
+    Clock, EventRouter, Head, Outcome, Receiver, ReceiverBuilder, SystemClock, Verifier,
+};
 use serde_json::{Map, Value, json};
 
 use crate::fail::OrFail as _;
@@ -132,7 +134,8 @@ impl Provider {
         self.key.sign(&claims)
     }
 
-    /// A receiver that believes this provider, with its key and by its clock; no network is involved.
+    /// A receiver that believes this provider, with its key and by its clock; no network is involved. Until it is given
+    /// handlers it acknowledges every event.
     ///
     /// # Panics
     ///
@@ -144,7 +147,9 @@ impl Provider {
             .algorithms([self.key.algorithm()])
             .build()
             .or_fail("believing the provider");
-        Receiver::builder(verifier, StaticKeys::new(self.key.key_set())).clock(Arc::clone(&self.clock))
+        Receiver::builder(verifier, StaticKeys::new(self.key.key_set()))
+            .clock(Arc::clone(&self.clock))
+            .handlers(EventRouter::new())
     }
 
     /// Signs `event`, hands it to `receiver` as a request would, and says what became of it.

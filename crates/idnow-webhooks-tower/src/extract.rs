@@ -68,7 +68,9 @@ where
     type Rejection = VerifiedRejection;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, VerifiedRejection> {
-        let Verified(delivery) = Verified::<VerifiedDelivery>::from_request(request, state).await?;
-        Ok(Self(delivery.read()?))
+        let peer = crate::peer(&request);
+        let (parts, body) = request.into_parts();
+        let head = Head { method: &parts.method, headers: &parts.headers, peer };
+        Ok(Self(Receiver::from_ref(state).verify_as(head, BodyDataStream::new(body)).await?))
     }
 }

@@ -18,7 +18,7 @@ const MAX_REASON: usize = 300;
 /// A verified event with its payload.
 ///
 /// What no handler can do without is always there. The documents promise the other members too, but an event is
-/// not lost for want of them.
+/// not lost for want of them: one that is missing, or has another form than it should, is `None`.
 ///
 /// ```
 /// use idnow_webhooks_core::event::{Event, RawEvent, SessionCompleted};
@@ -172,10 +172,10 @@ impl<'a> Envelope<'a> {
             match member {
                 "eventId" => id = Some(flexible::text_or_number(value)?),
                 "eventName" => name = Some(value.text()?),
-                "eventVersion" => version = value.optional(flexible::text_or_number)?,
+                "eventVersion" => version = value.attempt(flexible::text_or_number)?.0.ok(),
                 "eventSequence" => sequence = Some(flexible::whole_number(value)?),
-                "eventDeliverId" => deliver_id = value.optional(flexible::text_or_number)?,
-                "createdAt" => created_at = value.optional(flexible::time)?,
+                "eventDeliverId" => deliver_id = value.attempt(flexible::text_or_number)?.0.ok(),
+                "createdAt" => created_at = value.attempt(flexible::time)?.0.ok(),
                 "environment" => environment = Some(value.text()?),
                 "payload" => payload = Some(value.attempt(Reader::value)?.1),
                 _ => return Ok(false),
@@ -235,6 +235,14 @@ impl RawEvent {
         })
     }
 
+    /// A derived `Deserialize` would take an array for an object.
+    pub(super) fn check_payload(&self) -> Result<(), Unreadable> {
+        if json::is_object(self.payload.get()) {
+            return Ok(());
+        }
+        Err(Unreadable::new(self, &"`payload` is not an object"))
+    }
+
     /// Reads the payload as `P`.
     ///
     /// # Errors
@@ -246,6 +254,7 @@ impl RawEvent {
             let reason = format!("the event is {:?}, and not {:?}", self.name, P::NAME);
             return Err(Unreadable::new(&self, &reason));
         }
+        self.check_payload()?;
         let payload = P::read(&self).map_err(|error| Unreadable::new(&self, &error))?;
         Ok(Event {
             id: self.id,

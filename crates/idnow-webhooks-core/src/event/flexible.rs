@@ -53,9 +53,13 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     Flexible::deserialize(deserializer).map(|text| text.0.into_owned())
 }
 
-/// Text or a number, if present at all; `null` counts as absent.
+/// Text or a number; anything else counts as absent, as does `null`.
 pub(super) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Option::<Flexible<'de>>::deserialize(deserializer).map(|text| text.map(|text| text.0.into_owned()))
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
 }
 
 struct Text;

@@ -165,6 +165,7 @@ session_events! {
 impl RawEvent {
     /// Reads what any of the five session events says about its session.
     pub fn session(&self) -> Result<Session, super::Unreadable> {
+        self.check_payload()?;
         Session::read(self).map_err(|error| super::Unreadable::new(self, &error))
     }
 }

@@ -88,7 +88,7 @@ fn absent_and_null_last_steps_are_none() {
 
 #[test]
 fn an_event_is_not_lost_for_want_of_what_only_describes_the_attempt() {
-    for value in [None, Some(Value::Null)] {
+    for value in [None, Some(Value::Null), Some(json!([1])), Some(json!({ "a": "b" })), Some(json!(true))] {
         let mut data = published();
         for member in ["eventVersion", "eventDeliverId", "createdAt"] {
             data.as_object_mut().unwrap().remove(member);
@@ -99,6 +99,18 @@ fn an_event_is_not_lost_for_want_of_what_only_describes_the_attempt() {
         let event = read(&data).unwrap();
         assert_eq!((event.version.as_ref(), event.attempt(), event.created_at), (None, None, None));
     }
+    let mut data = published();
+    data["createdAt"] = json!("yesterday");
+    data["payload"]["lastStepId"] = json!({ "id": 7 });
+    let event = read(&data).unwrap();
+    assert_eq!((event.created_at, event.payload.last_step_id.as_deref()), (None, None));
+}
+
+#[test]
+fn a_payload_that_is_no_object_is_unreadable() {
+    let mut data = published();
+    data["payload"] = json!(["flow", "fe1941c2-bc45-4142-b516-fa0fc9fd7754", "COMPLETED", null, null, null]);
+    assert_eq!(read(&data).unwrap_err().reason(), "`payload` is not an object");
 }
 
 #[test]
@@ -149,7 +161,6 @@ fn what_cannot_be_read_names_the_member_and_keeps_the_text() {
     for (member, value) in [
         ("eventSequence", json!("second")),
         ("eventSequence", json!(-1)),
-        ("createdAt", json!("yesterday")),
         ("environment", json!(["staging"])),
         ("eventName", Value::Null),
     ] {

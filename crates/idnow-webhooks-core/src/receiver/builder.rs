@@ -35,9 +35,9 @@ pub struct ReceiverBuilder {
     answer_deadline: Duration,
     handler_limit: Duration,
     max_in_progress: u32,
-    router: EventRouter,
+    router: Option<EventRouter>,
     store: Option<Arc<dyn EventStore>>,
-    queued: bool,
+    queue: Option<Arc<dyn EventStore>>,
     runtime: Option<Handle>,
 }
 
@@ -54,16 +54,19 @@ impl ReceiverBuilder {
             answer_deadline: ANSWER_DEADLINE,
             handler_limit: HANDLER_LIMIT,
             max_in_progress: MAX_IN_PROGRESS,
-            router: EventRouter::default(),
+            router: None,
             store: None,
-            queued: false,
+            queue: None,
             runtime: None,
         }
     }
 
     /// Handles events inline: the handler runs before the answer, and its result is the answer.
+    ///
+    /// Without this and without [`queued`](Self::queued), events are answered 503: the receiver is then only good for
+    /// [`Receiver::verify`].
     pub fn handlers(mut self, router: EventRouter) -> Self {
-        self.router = router;
+        self.router = Some(router);
         self
     }
 
@@ -74,10 +77,10 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Puts events into this store and answers at once; someone else takes them from there.
+    /// Puts events into this store and answers at once; a [`Worker`](crate::Worker), which has the handlers, takes
+    /// them from there.
     pub fn queued(mut self, store: impl EventStore) -> Self {
-        self.store = Some(Arc::new(store));
-        self.queued = true;
+        self.queue = Some(Arc::new(store));
         self
     }
 
@@ -143,7 +146,7 @@ impl ReceiverBuilder {
 
     /// Checks the settings once, for good.
     pub fn build(self) -> Result<Receiver, ReceiverError> {
-        self.router.check()?;
+        self.router.as_ref().map_or(Ok(()), EventRouter::check)?;
         for (what, zero) in [
             ("max_body_bytes", self.max_body_bytes == 0),
             ("answer_deadline", self.answer_deadline.is_zero()),
@@ -157,11 +160,16 @@ impl ReceiverBuilder {
         if self.handler_limit < self.answer_deadline {
             return Err(ReceiverError::HandlerLimit);
         }
-        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
-        let intake = if self.queued {
-            Intake::queued(store)
-        } else {
-            Intake::inline(store, self.router, self.handler_limit, self.runtime)
+        let intake = match (self.queue, self.router) {
+            (Some(_), Some(router)) if !router.is_empty() => return Err(ReceiverError::Conflict("handlers")),
+            (Some(_), _) if self.store.is_some() => return Err(ReceiverError::Conflict("store")),
+            (Some(_), _) if self.runtime.is_some() => return Err(ReceiverError::Conflict("runtime")),
+            (Some(queue), _) => Intake::queued(queue),
+            (None, Some(router)) => {
+                let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+                Intake::inline(store, router, self.handler_limit, self.runtime)
+            }
+            (None, None) => Intake::Nothing,
         };
         Ok(Receiver {
             inner: Arc::new(Inner {
@@ -190,6 +198,9 @@ pub enum ReceiverError {
     /// Two handlers are registered for one event.
     #[error(transparent)]
     Handlers(#[from] RepeatedHandler),
+    /// A setting of inline mode stands beside `queued`, where it has no effect.
+    #[error("`{0}` has no effect together with `queued`: give it to the worker, or leave out one of the two")]
+    Conflict(&'static str),
     /// A limit of zero would refuse everything.
     #[error("`{0}` must not be zero")]
     Zero(&'static str),

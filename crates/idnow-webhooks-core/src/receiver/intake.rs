@@ -33,6 +33,8 @@ pub(super) enum Intake {
     Queued(Arc<dyn EventStore>),
     /// The handlers run now, and their result is the answer.
     Inline(Arc<Inline>),
+    /// Nobody said what to do with events: only for [`Receiver::verify`](super::Receiver::verify).
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl Inner {
                 let run = Arc::clone(inline).run(arrival, now, Arc::clone(&self.clock), place);
                 Ok(Step::Run(run, inline.runtime.clone()))
             }
+            Intake::Nothing => Err(Refusal::NoHandlers),
             Intake::Inline(inline) => {
                 if let Arrival::Unreadable(event) = &arrival {
                     let error = HandlerError::retry(event.clone());
@@ -156,7 +159,10 @@ impl Inline {
                 Beginning::Running => return Err(Refusal::InProgress),
             };
             let result = self.handling.handle(arrival).await;
-            in_time(self.settle(&lease, &result, clock.now())).await?;
+            if let Err(error) = in_time(self.settle(&lease, &result, clock.now())).await {
+                telemetry::not_noted(&result);
+                return Err(error.into());
+            }
             outcome(result)
         })
     }
@@ -182,7 +188,7 @@ impl Inline {
 
 /// Gives up a call of the store that takes too long.
 async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    within(STORE_LIMIT, call).await.unwrap_or_else(|_| {
+    within(Instant::now(), STORE_LIMIT, call).await.unwrap_or_else(|_| {
         Err(StoreError::Unavailable(format!("it did not answer within {STORE_LIMIT:?}").into()))
     })
 }
@@ -232,6 +238,7 @@ async fn to_the_end(mut run: Boxed, elsewhere: Option<Handle>) -> Result<Outcome
         }
     };
     elsewhere.unwrap_or_else(Handle::current).spawn(run.in_current_span());
-    // Without a word only when the runtime is shutting down: handlers' panics are caught before they get here.
-    receiver.await.unwrap_or(Err(Refusal::Overloaded))
+    // Without a word when the runtime is shutting down or the store has panicked: handlers' panics are caught.
+    let silent = || Refusal::Handler(HandlerError::retry("its task ended without a result"));
+    receiver.await.unwrap_or_else(|_| Err(silent()))
 }

@@ -143,6 +143,29 @@ impl Receiver {
         B: Stream<Item = Result<D, E>>,
         D: Buf,
     {
+        self.verify_and(head, body, Ok).await
+    }
+
+    /// [`verify`](Self::verify), and reads the event as `P`: one of another name is refused, to be sent again.
+    pub async fn verify_as<P, B, D, E>(&self, head: Head<'_>, body: B) -> Result<Event<P>, Refusal>
+    where
+        P: EventPayload,
+        B: Stream<Item = Result<D, E>>,
+        D: Buf,
+    {
+        self.verify_and(head, body, |delivery| Ok(delivery.event.read()?)).await
+    }
+
+    async fn verify_and<T, B, D, E>(
+        &self,
+        head: Head<'_>,
+        body: B,
+        read: impl FnOnce(VerifiedDelivery) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal>
+    where
+        B: Stream<Item = Result<D, E>>,
+        D: Buf,
+    {
         let arrived = Instant::now();
         let body = pin!(body);
         let path = async {
@@ -151,17 +174,18 @@ impl Receiver {
             telemetry::identify(&arrival);
             self.inner.check_environment(arrival.environment())?;
             match arrival {
-                Arrival::Event(event) => Ok(VerifiedDelivery { token, event: *event }),
+                Arrival::Event(event) => read(VerifiedDelivery { token, event: *event }),
                 Arrival::Unreadable(event) => Err(Refusal::Unreadable(event)),
             }
         };
-        self.watched(arrived, pin!(path), |_| "verified").await
+        self.watched(arrived, path, |_| telemetry::VERIFIED).await
     }
 
     /// Waits until no handler runs, for a graceful stop: a handler may outlive the answer to its delivery, and
     /// would be cut off half way when the process ends.
     ///
-    /// Call it after the server has stopped, within a time-out. While it waits, new events are answered 503.
+    /// Call it after the server has stopped, within a time-out. While it waits, new events are answered 503. It does
+    /// not wait for [`on_failure`](crate::EventRouter::on_failure).
     ///
     /// # Cancel safety
     ///
@@ -186,7 +210,7 @@ impl Receiver {
         async {
             let watch = telemetry::Watch::new(arrived);
             let limit = self.inner.answer_deadline;
-            let result = within(limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
+            let result = within(arrived, limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
             watch.answered(result.as_ref().map(code));
             result
         }
@@ -214,13 +238,6 @@ impl Receiver {
         // A loose body beside a header's token is not signed, so nobody looks at it.
         let token = header_token.map_or(body, |value| Bytes::copy_from_slice(value.as_bytes()));
         inner.verify(&token, arrived).await
-    }
-}
-
-impl VerifiedDelivery {
-    /// Reads the payload as `P`.
-    pub fn read<P: EventPayload>(self) -> Result<Event<P>, Refusal> {
-        Ok(self.event.read()?)
     }
 }
 

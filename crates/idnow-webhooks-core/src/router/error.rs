@@ -13,23 +13,31 @@ type Source = Box<dyn Error + Send + Sync>;
 /// implement [`Error`] itself: that is what makes this conversion possible.
 #[derive(Debug)]
 pub struct HandlerError {
-    permanent: bool,
+    kind: Kind,
     source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Retry,
+    Permanent,
+    /// Nobody could read the event; the source is an [`Unreadable`].
+    Unreadable,
 }
 
 impl HandlerError {
     /// The event should be handled again later: something that may pass.
     pub fn retry(error: impl Into<Source>) -> Self {
-        Self { permanent: false, source: error.into() }
+        Self { kind: Kind::Retry, source: error.into() }
     }
 
     /// Handling the event again would fail in the same way for ever.
     pub fn permanent(error: impl Into<Source>) -> Self {
-        Self { permanent: true, source: error.into() }
+        Self { kind: Kind::Permanent, source: error.into() }
     }
 
     pub(super) fn unreadable(event: Unreadable) -> Self {
-        Self::retry(event)
+        Self { kind: Kind::Unreadable, source: Box::new(event) }
     }
 
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
@@ -47,13 +55,16 @@ impl HandlerError {
 
     /// Whether it was made by [`permanent`](Self::permanent).
     pub fn is_permanent(&self) -> bool {
-        self.permanent
+        self.kind == Kind::Permanent
     }
 
     /// The event that no handler could read, if that is what went wrong.
     pub(crate) fn into_unreadable(self) -> Result<Unreadable, Self> {
-        let Self { permanent, source } = self;
-        source.downcast().map(|event| *event).map_err(|source| Self { permanent, source })
+        let Self { kind, source } = self;
+        if kind != Kind::Unreadable {
+            return Err(Self { kind, source });
+        }
+        source.downcast().map(|event| *event).map_err(|source| Self { kind, source })
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use tracing::Instrument;
+
 use crate::event::{Arrival, DOCUMENTED_NAMES, Event, EventPayload, RawEvent, Unreadable};
 use crate::telemetry;
 
@@ -178,6 +180,12 @@ impl EventRouter {
         self.repeated.map_or(Ok(()), |name| Err(RepeatedHandler(name)))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        let others =
+            [self.any.is_some(), self.unknown.is_some(), self.unreadable.is_some(), self.failure.is_some()];
+        self.typed.is_empty() && !others.contains(&true)
+    }
+
     /// Whether anybody would do something with it.
     pub(crate) fn takes(&self, arrival: &Arrival) -> bool {
         matches!(arrival, Arrival::Event(_)) || self.unreadable.is_some()
@@ -199,14 +207,15 @@ impl EventRouter {
     /// Tells of a failure, in a task of its own.
     pub(crate) fn report(&self, failure: Failure, limit: Duration) {
         let Some(handler) = self.failure.clone() else { return };
-        tokio::spawn(async move {
+        let told = async move {
             let told = guarded(|| Ok(handler(failure).map(Ok).boxed()));
             match tokio::time::timeout(limit, told).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "the on_failure handler failed"),
                 Err(_) => tracing::error!("the on_failure handler was stopped after {limit:?}"),
             }
-        });
+        };
+        tokio::spawn(told.in_current_span());
     }
 
     async fn run(&self, event: Box<RawEvent>) -> HandlerResult {

@@ -72,7 +72,7 @@ fn patient(store: &Arc<MemoryStore>, router: EventRouter, clock: TokioClock) -> 
 }
 
 async fn is_dead(store: &MemoryStore, id: &str) -> bool {
-    let beginning = store.begin(event(id, json!({})), DateTime::UNIX_EPOCH, SECOND).await.unwrap();
+    let beginning = store.begin(event(id), DateTime::UNIX_EPOCH, SECOND).await.unwrap();
     matches!(beginning, Beginning::Buried)
 }
 

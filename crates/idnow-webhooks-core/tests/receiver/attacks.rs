@@ -207,7 +207,11 @@ async fn strangers_cannot_take_the_places_of_genuine_deliveries() {
     let provider = Provider::new();
     let keys = ScriptedKeys::new(set(&[provider.key()]), [Refresh::Hangs]);
     let verifier = Verifier::builder().issuer(Provider::ISSUER).audience(Provider::AUDIENCE).build().unwrap();
-    let receiver = Receiver::builder(verifier, keys.clone()).max_in_progress(1).build().unwrap();
+    let receiver = Receiver::builder(verifier, keys.clone())
+        .handlers(EventRouter::new())
+        .max_in_progress(1)
+        .build()
+        .unwrap();
     let none = HeaderMap::new();
     let head = || Head { method: &Method::POST, headers: &none, peer: None };
     let mut strangers: Vec<_> = ["", "ey", &provider.token(&SampleEvent::completed())]

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use idnow_webhooks_core::HandlerError;
+use idnow_webhooks_core::keys::StaticKeys;
+use idnow_webhooks_core::{EventRouter, HandlerError, Receiver, Verifier};
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
 use tokio::time::{Instant, sleep};
 
@@ -231,4 +232,34 @@ async fn a_store_that_hangs_is_given_up() {
     // Nobody knows that it was handled: until its lease has run out, somebody else may be at it.
     assert_eq!(provider.deliver(&receiver, &other).await.code(), "in_progress");
     assert_eq!(runs(&count), 2);
+}
+
+/// The time counts from arrival, also where a handler holds up its thread first.
+#[tokio::test]
+async fn a_handler_that_blocks_before_it_waits_gains_no_time() {
+    let provider = Provider::new();
+    let router = EventRouter::new().on_any(|_| async {
+        std::thread::sleep(Duration::from_millis(300));
+        sleep(Duration::from_millis(400)).await;
+        Ok(())
+    });
+    let limit = Duration::from_millis(500);
+    let receiver = provider
+        .receiver()
+        .handlers(router)
+        .answer_deadline(limit)
+        .handler_limit(limit * 10)
+        .build()
+        .unwrap();
+    let outcome = provider.deliver(&receiver, &SampleEvent::completed()).await;
+    assert_eq!(outcome.code(), "deadline_exceeded");
+}
+
+#[tokio::test]
+async fn without_handlers_nothing_is_acknowledged() {
+    let provider = Provider::new();
+    let verifier = Verifier::builder().issuer(Provider::ISSUER).audience(Provider::AUDIENCE).build().unwrap();
+    let receiver = Receiver::builder(verifier, StaticKeys::new(provider.key().key_set())).build().unwrap();
+    let outcome = provider.deliver(&receiver, &SampleEvent::completed()).await;
+    assert_eq!((outcome.status().as_u16(), outcome.code()), (503, "handler_failed"));
 }

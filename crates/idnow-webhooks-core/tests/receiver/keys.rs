@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use idnow_webhooks_core::{Outcome, Receiver, Refusal, Verifier};
+use idnow_webhooks_core::{EventRouter, Outcome, Receiver, Refusal, Verifier};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
 use serde_json::json;
 
@@ -11,7 +11,11 @@ use crate::{DEADLINE, post};
 
 fn receiver(keys: &ScriptedKeys) -> Receiver {
     let verifier = Verifier::builder().issuer(Provider::ISSUER).audience(Provider::AUDIENCE).build().unwrap();
-    Receiver::builder(verifier, keys.clone()).answer_deadline(DEADLINE).build().unwrap()
+    Receiver::builder(verifier, keys.clone())
+        .handlers(EventRouter::new())
+        .answer_deadline(DEADLINE)
+        .build()
+        .unwrap()
 }
 
 fn rotated() -> Provider {

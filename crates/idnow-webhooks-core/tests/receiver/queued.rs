@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use idnow_webhooks_core::EventRouter;
 use idnow_webhooks_core::store::{EventStore, MemoryStore};
+use idnow_webhooks_core::{EventRouter, ReceiverError};
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
 use serde_json::{Value, json};
 
@@ -15,11 +15,9 @@ async fn an_event_is_stored_once_with_its_signed_text() {
     let clock = FixedClock::at("2026-01-08T08:35:39Z".parse().unwrap());
     let provider = Provider::new().with_clock(clock);
     let store = ScriptedStore::default();
-    let (router, count) = counting(|_| async { Ok(()) });
-    let receiver = provider.receiver().handlers(router).queued(store.clone()).build().unwrap();
+    let receiver = provider.receiver().queued(store.clone()).build().unwrap();
     let event = SampleEvent::completed().set("note", "ü");
     assert_eq!(codes(&provider, &receiver, &event, 3).await, ["stored", "duplicate", "duplicate"]);
-    assert_eq!(runs(&count), 0, "handlers run elsewhere");
 
     let kept = &store.inserted()[0];
     assert_eq!(&*kept.id, event.event_id());
@@ -49,9 +47,7 @@ async fn an_event_that_cannot_be_read_is_kept_as_a_dead_letter() {
 async fn what_has_not_even_an_id_is_asked_for_again() {
     let provider = Provider::new();
     let store = ScriptedStore::default();
-    // A handler for unreadable events belongs to inline mode; here nobody would see its result.
-    let router = EventRouter::new().on_unreadable(|_| async { Ok(()) });
-    let receiver = provider.receiver().handlers(router).queued(store.clone()).build().unwrap();
+    let receiver = provider.receiver().queued(store.clone()).build().unwrap();
     for event in [
         SampleEvent::completed().remove("eventId"),
         SampleEvent::completed().set("eventId", ""),
@@ -125,4 +121,15 @@ async fn events_with_new_names_are_stored_and_acknowledged_too() {
         assert_eq!(provider.deliver(&inline, &event).await.code(), "handled", "{name}");
     }
     assert_eq!(store.inserted().len(), 4);
+}
+
+#[tokio::test]
+async fn what_belongs_to_inline_mode_is_not_silently_ignored() {
+    let builder = || Provider::new().receiver().queued(MemoryStore::new());
+    let handlers = EventRouter::new().on_any(|_| async { Ok(()) });
+    let error = |builder: idnow_webhooks_core::ReceiverBuilder| builder.build().unwrap_err();
+    assert_eq!(error(builder().handlers(handlers)), ReceiverError::Conflict("handlers"));
+    assert_eq!(error(builder().store(MemoryStore::new())), ReceiverError::Conflict("store"));
+    let runtime = tokio::runtime::Handle::current();
+    assert_eq!(error(builder().runtime(runtime)), ReceiverError::Conflict("runtime"));
 }

@@ -30,7 +30,7 @@ async fn the_handler_for_them_gets_the_signed_text() {
     let provider = Provider::new();
     let seen = Seen::default();
     let receiver = provider.receiver().handlers(noting(&seen)).build().unwrap();
-    let envelope = SampleEvent::completed().set("createdAt", "yesterday");
+    let envelope = SampleEvent::completed().set("eventSequence", "second");
     let payload = SampleEvent::completed().set("payload.sessionId", "no uuid");
     for event in [&envelope, &payload] {
         assert_eq!(provider.deliver(&receiver, event).await.code(), "handled");
@@ -197,15 +197,21 @@ async fn a_verified_event_is_not_read_under_another_name() {
     let provider = Provider::new();
     let receiver = provider.receiver().build().unwrap();
     let headers = headers(&[]);
-    let verify = async |event: &SampleEvent| {
-        let head = Head { method: &Method::POST, headers: &headers, peer: None };
-        receiver.verify(head, whole(provider.token(event))).await.unwrap()
-    };
-    let aborted = verify(&SampleEvent::aborted()).await;
-    let Err(refusal @ Refusal::Unreadable(_)) = aborted.clone().read::<SessionCompleted>() else {
-        panic!("{aborted:?}")
-    };
+    let token = || whole(provider.token(&SampleEvent::aborted()));
+    let head = || Head { method: &Method::POST, headers: &headers, peer: None };
+    let refusal = receiver.verify_as::<SessionCompleted, _, _, _>(head(), token()).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Unreadable(_)), "{refusal}");
     assert_eq!((refusal.status().as_u16(), refusal.code()), (503, "event_unreadable"));
     assert!(refusal.to_string().contains("session.aborted"), "{refusal}");
-    aborted.read::<SessionAborted>().unwrap();
+    receiver.verify_as::<SessionAborted, _, _, _>(head(), token()).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_its_handler_refuses_for_good_is_refused_for_good() {
+    let provider = Provider::new();
+    let router = EventRouter::new().on_unreadable(|event| async { Err(HandlerError::permanent(event)) });
+    let receiver = provider.receiver().handlers(router).build().unwrap();
+    let event = SampleEvent::completed().remove("payload");
+    assert_eq!(codes(&provider, &receiver, &event, 2).await, ["handler_refused", "handler_refused"]);
+    assert_eq!(codes(&provider, &receiver, &event.remove("eventId"), 1).await, ["handler_refused"]);
 }

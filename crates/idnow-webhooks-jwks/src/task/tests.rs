@@ -17,6 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy)]
 enum Plan {
     Succeed,
+    Older,
     Fail,
     Panic,
 }
@@ -62,9 +63,10 @@ impl Script {
                 script.gate.acquire().await.unwrap().forget();
                 let plan = *script.plan.lock().unwrap();
                 match plan {
-                    Plan::Succeed => {
+                    Plan::Succeed | Plan::Older => {
                         let keys = KeySet::from_jwks(KEYS.as_bytes()).unwrap();
-                        Ok(Fetched { keys, lifetime: Some(Duration::from_secs(100)), age: Duration::ZERO })
+                        let age = if matches!(plan, Plan::Older) { Duration::MAX } else { Duration::ZERO };
+                        Ok(Fetched { keys, lifetime: Some(Duration::from_secs(100)), age })
                     }
                     Plan::Fail => Err(FetchError::Discovery {
                         url: "scripted".to_owned(),
@@ -134,6 +136,26 @@ async fn keeps_the_last_good_keys_for_a_bounded_time_and_recovers() {
     script.plan(Plan::Succeed);
     sleep(Duration::from_secs(61)).await;
     assert!(source.status().ready && source.status().last_error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn older_keys_bring_the_next_fetch_forward_and_count_once_the_newer_are_gone() {
+    let script = Script::open(Plan::Succeed);
+    let policy = Policy { min_lifetime: 10 * SECOND, max_stale: 2 * SECOND, ..Policy::default() };
+    let source = script.start(policy);
+    source.first_fetch().await.unwrap();
+    let newer = source.task_state().held.unwrap();
+    script.plan(Plan::Older);
+    sleep(Duration::from_secs(98)).await;
+    // After 72 to 80 s, and then each 7.2 to 8 s.
+    assert!((4..=5).contains(&script.fetches()), "{}", script.fetches());
+    let held = source.task_state().held.unwrap();
+    assert_eq!((held.as_of, held.stale_at), (newer.as_of, newer.stale_at), "still judged by its own age");
+    assert!(source.status().last_error.is_none());
+
+    sleep(Duration::from_millis(4100)).await;
+    assert!(source.status().ready, "older keys are better than none, and come at once");
+    assert_eq!(source.task_state().held.unwrap().as_of, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -173,7 +173,8 @@ async fn discovery_must_not_lead_astray() {
         assert!(matches!(*error, FetchError::KeyUrl { .. }), "{url}: {error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
-    for body in ["", "{}", r#"{"issuer":1,"jwks_uri":2}"#, "<html>"] {
+    let by_position = format!(" \n[\"{issuer}\",\"{}\"]", server.url(PATH));
+    for body in ["", "{}", r#"{"issuer":1,"jwks_uri":2}"#, "<html>", &by_position] {
         server.set_at(DISCOVERY, Reply::json(body));
         let error = fetch_error(builder(Location::issuer(&issuer))).await;
         assert!(matches!(*error, FetchError::Discovery { .. }), "{body}: {error}");

@@ -63,7 +63,6 @@ async fn an_answer_that_is_fresh_enough_needs_no_fetch() {
 #[tokio::test]
 async fn an_answer_from_a_cache_is_no_proof_of_forgery() {
     let server = Server::start(Reply::keys(&["1"])).await;
-    let source = server.connect().await;
     for age in ["42", "1, 0", "18446744073709551615", "99999999999999999999999999"] {
         server.set(Reply::aged(age, jwks(&["1", "2"])));
         let source = server.connect().await;
@@ -75,11 +74,18 @@ async fn an_answer_from_a_cache_is_no_proof_of_forgery() {
     }
     for age in ["0", "", "-5", "soon"] {
         server.set(Reply::aged(age, jwks(&["3"])));
+        let before = Instant::now();
         let source = server.connect().await;
-        assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["3"], "{age:?}");
+        let error = source.refresh(Instant::now()).await.unwrap_err();
+        assert!(error.reason.contains("a cache in front of the key server"), "{age:?}: {error}");
+        let hits = server.hits();
+        let a_second_ago = before.checked_sub(Duration::from_secs(1)).unwrap();
+        assert_eq!(source.refresh(a_second_ago).await.unwrap().key_ids(), ["3"], "{age:?}");
+        assert_eq!(server.hits(), hits);
     }
 
     server.set(Reply::aged("42", jwks(&["1"])));
+    let source = server.connect().await;
     let hits = server.hits();
     assert!(source.refresh(Instant::now()).await.is_err());
     let arrived = Instant::now();
@@ -89,6 +95,43 @@ async fn an_answer_from_a_cache_is_no_proof_of_forgery() {
     let long_ago = arrived.checked_sub(Duration::from_secs(100)).unwrap();
     assert!(source.refresh(long_ago).await.is_ok(), "the answer is younger than that");
     assert_eq!(server.hits(), hits + 1);
+}
+
+#[tokio::test]
+async fn older_keys_from_a_cache_do_not_replace_newer_ones() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    server.set(Reply::keys(&["3"]));
+    let arrived = Instant::now();
+    assert_eq!(source.refresh(arrived).await.unwrap().key_ids(), ["3"]);
+    for age in ["42", "99999999999999999999999999"] {
+        server.set(Reply::aged(age, jwks(&["1"])));
+        let hits = server.hits();
+        let error = source.refresh(Instant::now()).await.unwrap_err();
+        assert!(error.reason.contains("a cache in front of the key server"), "{age}: {error}");
+        assert_eq!(source.current().key_ids(), ["3"], "{age}");
+        assert_eq!(source.refresh(arrived).await.unwrap().key_ids(), ["3"], "as fresh as before");
+        assert_eq!(server.hits(), hits + 1);
+        assert!(source.status().last_error.is_none());
+    }
+    server.set(Reply::keys(&["4"]));
+    assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["4"]);
+}
+
+#[tokio::test]
+async fn older_keys_from_a_cache_are_better_than_none() {
+    let server = Server::start(Reply::cached("max-age=1", &["3"])).await;
+    let source = server
+        .builder()
+        .min_lifetime(100 * MILLISECOND)
+        .max_lifetime(200 * MILLISECOND)
+        .max_stale(300 * MILLISECOND)
+        .connect()
+        .await
+        .unwrap();
+    server.set(Reply::aged("42", jwks(&["1"])));
+    eventually("scheduled fetches", || server.hits() >= 3).await;
+    eventually("the older keys", || source.current().key_ids() == ["1"]).await;
 }
 
 #[tokio::test]
@@ -113,8 +156,10 @@ async fn keys_are_as_old_as_the_document_that_led_to_them() {
     for (document_age, keys_age, fresh) in [("0", "0", true), ("42", "0", false), ("0", "42", false)] {
         server.set_at("/oidc/.well-known/openid-configuration", Reply::aged(document_age, document.clone()));
         server.set(Reply::aged(keys_age, jwks(&["1"])));
+        // Even no age hides up to a second.
+        let arrived = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         let source = builder(Location::issuer(&issuer)).connect().await.unwrap();
-        let answer = source.refresh(Instant::now()).await;
+        let answer = source.refresh(arrived).await;
         assert_eq!(answer.is_ok(), fresh, "{document_age} {keys_age}: {answer:?}");
     }
 }

@@ -33,7 +33,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "IDNOW_JWKS_FILE",
         "",
-        "keys from a JWKS file instead, without network; read again when it changes",
+        "keys from a JWKS file instead, without network; read again about once a minute, and when a token names an unknown key",
     ),
     variable(
         "IDNOW_WEBHOOK_SECRET",
@@ -75,6 +75,7 @@ pub const VARIABLES: &[Variable] = &[
 /// filled with nothing than a wish to be without.
 pub(super) const GUARDS: &[(&str, &str)] = &[
     ("IDNOW_ALLOWED_IPS", "allow every source address"),
+    ("IDNOW_JWKS_FILE", "take the keys from the network"),
     ("IDNOW_EXPECTED_ENVIRONMENT", "accept events of every environment"),
     ("IDNOW_REQUIRED_HEADERS", "require no header"),
     ("IDNOW_TRUSTED_PROXIES", "trust no proxy"),
