@@ -119,5 +119,6 @@ async fn respond(receiver: &Receiver, request: &mut ServiceRequest) -> Result<Ht
     let headers = convert::headers(request.headers())?;
     let peer = request.peer_addr().map(|address| address.ip());
     let head = Head { method: &method, headers: &headers, peer };
-    convert::response(receiver.respond(head, request.take_payload()).await)
+    // In a box of its own: together with what is around it, it would be too large for the allocator's quick path.
+    convert::response(Box::pin(receiver.respond(head, request.take_payload())).await)
 }

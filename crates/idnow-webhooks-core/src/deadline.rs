@@ -11,9 +11,9 @@ use tokio::time::sleep;
 pub(crate) struct TooLate;
 
 /// A time-out that makes its timer only for a future that has to wait: most here are ready at once, and a timer
-/// costs more than what they do. The time counts from `start` all the same.
+/// costs more than what they do. The time counts from `start` all the same, or else from the first wait.
 pub(crate) async fn within<F: Future>(
-    start: Instant,
+    start: Option<Instant>,
     limit: Duration,
     future: F,
 ) -> Result<F::Output, TooLate> {
@@ -24,7 +24,7 @@ pub(crate) async fn within<F: Future>(
             return Poll::Ready(Ok(output));
         }
         // Unconstrained, as a future that never lets go would also use up what the timer may do.
-        let rest = || limit.saturating_sub(start.elapsed());
+        let rest = || limit.saturating_sub(start.map_or(Duration::ZERO, |start| start.elapsed()));
         let timer = timer.get_or_insert_with(|| Box::pin(unconstrained(sleep(rest()))));
         ready!(timer.as_mut().poll(context));
         Poll::Ready(Err(TooLate))

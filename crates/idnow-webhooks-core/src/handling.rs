@@ -20,7 +20,7 @@ impl Handling {
         let started = Instant::now();
         // Pinned, so that the futures on the way hold a pointer and not the whole.
         let handlers = pin!(self.router.dispatch(arrival));
-        let result = match within(started, self.limit, handlers).await {
+        let result = match within(Some(started), self.limit, handlers).await {
             Ok(result) => result,
             Err(_) => Err(HandlerError::too_slow(self.limit)),
         };

@@ -10,6 +10,13 @@ pub(crate) enum Arrival {
 }
 
 impl Arrival {
+    pub(crate) fn into_event(self) -> Result<RawEvent, Unreadable> {
+        match self {
+            Self::Event(event) => Ok(*event),
+            Self::Unreadable(event) => Err(event),
+        }
+    }
+
     pub(crate) fn id(&self) -> Option<&str> {
         match self {
             Self::Event(event) => Some(&event.id),

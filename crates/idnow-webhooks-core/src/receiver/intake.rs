@@ -87,7 +87,7 @@ impl Inner {
     /// No `async fn`: its future would hold the token and the event, and so would every future around it.
     pub(super) fn take_in(&self, token: VerifiedToken) -> Result<Step, Refusal> {
         let now = self.clock.now();
-        let arrival = Arrival::from(token.into_event());
+        let arrival = token.into_arrival();
         telemetry::identify(&arrival);
         self.check_environment(arrival.environment())?;
         // Only now: strangers must not be able to take the places of genuine deliveries.
@@ -188,7 +188,7 @@ impl Inline {
 
 /// Gives up a call of the store that takes too long.
 async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    within(Instant::now(), STORE_LIMIT, call).await.unwrap_or_else(|_| {
+    within(None, STORE_LIMIT, call).await.unwrap_or_else(|_| {
         Err(StoreError::Unavailable(format!("it did not answer within {STORE_LIMIT:?}").into()))
     })
 }

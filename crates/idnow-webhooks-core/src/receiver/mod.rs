@@ -170,7 +170,7 @@ impl Receiver {
         let body = pin!(body);
         let path = async {
             let token = self.verified(arrived, &head, body).await?;
-            let arrival = Arrival::from(token.event());
+            let arrival = token.clone().into_arrival();
             telemetry::identify(&arrival);
             self.inner.check_environment(arrival.environment())?;
             match arrival {
@@ -210,7 +210,7 @@ impl Receiver {
         async {
             let watch = telemetry::Watch::new(arrived);
             let limit = self.inner.answer_deadline;
-            let result = within(arrived, limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
+            let result = within(Some(arrived), limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
             watch.answered(result.as_ref().map(code));
             result
         }

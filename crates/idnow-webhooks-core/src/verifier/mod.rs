@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::event::{RawEvent, Unreadable};
+use crate::event::{Arrival, RawEvent, Unreadable};
 use crate::json::Json;
 use crate::keys::{Algorithm, KeySet, VerificationKey};
 use crate::token::{Header, RawClaims, Segments};
@@ -60,14 +60,13 @@ pub struct VerifiedToken {
     pub key_id: Option<String>,
     /// `alg`.
     pub algorithm: Algorithm,
-    data: Json,
-    event: Result<RawEvent, Unreadable>,
+    arrival: Arrival,
 }
 
 impl VerifiedToken {
     /// The text of `data`, exactly as it was signed.
     pub fn json(&self) -> &str {
-        self.data.get()
+        self.arrival.data().get()
     }
 
     /// Reads the event.
@@ -77,12 +76,16 @@ impl VerifiedToken {
     /// [`Unreadable`] when `data` lacks what every documented event has. The token is genuine all the same:
     /// the provider changed something.
     pub fn event(&self) -> Result<RawEvent, Unreadable> {
-        self.event.clone()
+        self.arrival.clone().into_event()
     }
 
     /// [`event`](Self::event), for those who are done with the token: nothing is copied.
     pub fn into_event(self) -> Result<RawEvent, Unreadable> {
-        self.event
+        self.arrival.into_event()
+    }
+
+    pub(crate) fn into_arrival(self) -> Arrival {
+        self.arrival
     }
 }
 
@@ -127,12 +130,9 @@ impl Verifier {
         let issuer = claims.iss.map(Cow::into_owned).unwrap_or_default();
         let subject = claims.sub.map(Cow::into_owned);
         // A genuine token without `data` is the provider's change, not a forgery: it reads as an unreadable event.
-        let (data, event) = match claims.data {
-            Some(data) => {
-                let json = text.piece(data.text);
-                (json.clone(), RawEvent::from_envelope(json, data.envelope))
-            }
-            None => (Json::new("null"), RawEvent::from_json("null")),
+        let event = match claims.data {
+            Some(data) => RawEvent::from_envelope(text.piece(data.text), data.envelope),
+            None => RawEvent::from_json("null"),
         };
         Ok(VerifiedToken {
             issuer,
@@ -141,8 +141,7 @@ impl Verifier {
             expires_at: times.expires_at,
             key_id: key.key_id().map(str::to_owned),
             algorithm,
-            data,
-            event,
+            arrival: event.into(),
         })
     }
 
