@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::within;
 use crate::event::Arrival;
-use crate::router::{EventRouter, Failure, HandlerError, HandlerResult};
+use crate::handler::{HandlerError, HandlerResult};
+use crate::router::{EventRouter, Failure};
 use crate::telemetry;
 
 /// Handlers and how long they may take: what both modes share.

@@ -11,8 +11,8 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::admission::AdmissionError;
 use crate::event::Unreadable;
+use crate::handler::HandlerError;
 use crate::keys::KeysUnavailable;
-use crate::router::HandlerError;
 use crate::store::StoreError;
 use crate::verifier::{Seen, VerifyError};
 

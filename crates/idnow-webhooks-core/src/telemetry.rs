@@ -48,8 +48,8 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::event::Arrival;
+use crate::handler::HandlerResult;
 use crate::outcome::{Outcome, Refusal};
-use crate::router::HandlerResult;
 use crate::store::{ClaimedEvent, Lease, StoreError};
 
 pub(crate) const TARGET: &str = "idnow_webhooks::delivery";

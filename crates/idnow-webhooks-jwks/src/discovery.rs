@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::{Error as _, Unexpected};
 use url::Url;
 
+use crate::document::Document;
 use crate::error::FetchError;
-use crate::fetch::Document;
 use crate::http_client::HttpClient;
 use crate::location::{is_safe, shown_text};
 

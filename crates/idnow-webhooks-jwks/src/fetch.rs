@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use idnow_webhooks_core::keys::KeySet;
 
+use crate::document::Document;
 use crate::error::FetchError;
 use crate::http_client::HttpClient;
 use crate::location::Checked;
@@ -16,15 +17,6 @@ pub(crate) struct Fetched {
     /// How long the keys may be used by what the server says. `None` if it does not say.
     pub(crate) lifetime: Option<Duration>,
     /// How old they were already at most, because a cache in between answered.
-    pub(crate) age: Duration,
-}
-
-/// What was read at one place.
-pub(crate) struct Document {
-    /// The URL or file, as shown in messages.
-    pub(crate) location: String,
-    pub(crate) body: Vec<u8>,
-    pub(crate) lifetime: Option<Duration>,
     pub(crate) age: Duration,
 }
 

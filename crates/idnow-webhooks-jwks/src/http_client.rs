@@ -9,8 +9,8 @@ use reqwest::{Certificate, Client, ClientBuilder, Response};
 use url::Url;
 
 use crate::cache_control;
+use crate::document::Document;
 use crate::error::{ConfigError, FetchError, root_cause};
-use crate::fetch::Document;
 use crate::location::shown;
 
 /// Long enough for discovery and keys to share a connection, too short to run into one that the other side

@@ -85,6 +85,7 @@
 mod builder;
 mod cache_control;
 mod discovery;
+mod document;
 mod error;
 mod fetch;
 mod file;

@@ -1,7 +1,5 @@
 //! Takes each event to the handler for its type.
 
-mod error;
-
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
@@ -15,12 +13,8 @@ use futures_util::future::BoxFuture;
 use tracing::Instrument;
 
 use crate::event::{Arrival, DOCUMENTED_NAMES, Event, EventPayload, RawEvent, Unreadable};
+use crate::handler::{HandlerError, HandlerResult};
 use crate::telemetry;
-
-pub use error::HandlerError;
-
-/// What a handler returns. `?` works on any error, and means "try again later".
-pub type HandlerResult = Result<(), HandlerError>;
 
 type Handler = Arc<dyn Fn(RawEvent) -> Result<BoxFuture<'static, HandlerResult>, Unreadable> + Send + Sync>;
 type UnreadableHandler = Arc<dyn Fn(Unreadable) -> BoxFuture<'static, HandlerResult> + Send + Sync>;

@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::Inner;
 use crate::event::{Arrival, RawEvent};
-use crate::router::HandlerResult;
+use crate::handler::HandlerResult;
 use crate::store::{ClaimedEvent, Lease, StoreError};
 use crate::telemetry::{self, Ending};
 

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::event::{Arrival, Event, RawEvent, SessionCreated};
-use crate::router::{EventRouter, HandlerError, HandlerResult};
+use crate::handler::{HandlerError, HandlerResult};
+use crate::router::EventRouter;
 use crate::store::{Beginning, Insertion, MemoryStore, NewEvent, StoreError};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,6 +5,9 @@ use std::fmt::{self, Write as _};
 use crate::event::Unreadable;
 use crate::one_line::OneLine;
 
+/// What a handler returns. `?` works on any error, and means "try again later".
+pub type HandlerResult = Result<(), HandlerError>;
+
 type Source = Box<dyn Error + Send + Sync>;
 
 /// Why a handler failed, and whether it is worth trying again.
@@ -36,11 +39,11 @@ impl HandlerError {
         Self { kind: Kind::Permanent, source: error.into() }
     }
 
-    pub(super) fn unreadable(event: Unreadable) -> Self {
+    pub(crate) fn unreadable(event: Unreadable) -> Self {
         Self { kind: Kind::Unreadable, source: Box::new(event) }
     }
 
-    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let message = panic
             .downcast_ref::<&str>()
             .copied()
