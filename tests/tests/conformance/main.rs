@@ -43,7 +43,7 @@ macro_rules! on_any_protocol {
                 a_token_in_a_header_of_another_name,
                 an_event_that_nobody_knows,
                 an_unreadable_event_with_a_handler_for_it,
-                queued_events_without_running_a_handler,
+                queued_events_and_their_duplicates,
             }
             refused {
                 other_methods,
