@@ -33,7 +33,7 @@ fn check_against_serde(event: &RawEvent) {
         let same = value.as_str() == read.map(String::as_str);
         assert!(same || (read.is_some() && value.is_number()), "{member}");
     }
-    assert_eq!(event.created_at.is_some(), value["createdAt"].is_string());
+    assert!(event.created_at.is_none() || value["createdAt"].is_string());
     let payload: Value = serde_json::from_str(event.payload.get()).expect("the payload is JSON");
     assert_eq!(payload, value["payload"]);
 }
