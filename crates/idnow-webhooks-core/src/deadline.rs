@@ -1,10 +1,10 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::unconstrained;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The time is over.
 #[derive(Debug)]

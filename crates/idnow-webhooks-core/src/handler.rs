@@ -3,7 +3,10 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 
 use crate::event::Unreadable;
-use crate::one_line::OneLine;
+use crate::one_line::{OneLine, one_line};
+
+/// The longest error that is stored, in characters.
+const MAX_STORED: usize = 2000;
 
 /// What a handler returns. `?` works on any error, and means "try again later".
 pub type HandlerResult = Result<(), HandlerError>;
@@ -59,6 +62,11 @@ impl HandlerError {
     /// Whether it was made by [`permanent`](Self::permanent).
     pub fn is_permanent(&self) -> bool {
         self.kind == Kind::Permanent
+    }
+
+    /// The error as stores keep it. Some errors quote the whole of what they choked on.
+    pub(crate) fn for_store(&self) -> String {
+        one_line(self, MAX_STORED)
     }
 
     /// The event that no handler could read, if that is what went wrong.

@@ -1,5 +1,7 @@
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::deadline::within;
 use crate::event::Arrival;

@@ -24,6 +24,7 @@ mod deadline;
 pub mod event;
 mod handler;
 mod handling;
+mod health;
 mod json;
 pub mod keys;
 mod one_line;
@@ -43,6 +44,7 @@ pub use admission::{Admission, AdmissionError, Admitted, ForwardedError, HeaderE
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use handler::{HandlerError, HandlerResult};
+pub use health::{Health, KeysHealth};
 pub use outcome::{Outcome, Refusal};
 pub use receiver::{Head, PeerAddr, Receiver, ReceiverBuilder, ReceiverError, VerifiedDelivery};
 pub use router::{EventRouter, Failure, RepeatedHandler};

@@ -12,6 +12,8 @@
 //! | `idnow_webhooks_handler_seconds` | histogram | `result`: `ok`, `retry`, `permanent` | one run of the handlers for an event |
 //! | `idnow_webhooks_late_total` | counter | `outcome` | events whose handling ended after the answer, or after the client went away |
 //! | `idnow_webhooks_events_total` | counter | `ending`: `completed`, `retried`, `buried`, `lost`, `not_noted` | runs of a worker, by what became of the event |
+//! | `idnow_webhooks_backlog` | gauge | `state`: `waiting`, `running`, `dead` | events in the store that are not completed; noted by a worker each 15 s, and by [`Receiver::health`](crate::Receiver::health) |
+//! | `idnow_webhooks_oldest_waiting_seconds` | gauge | | for how long the oldest event that waits has been here; 0 without one |
 //! | `idnow_webhooks_unknown_events_total` | counter | | events that neither this version nor a handler knows |
 //! | `idnow_webhooks_monitored_sources_total` | counter | | deliveries that the allow list would have refused in enforcing mode |
 //! | `idnow_webhooks_key_refreshes_total` | counter | `result`: `ok`, `error` | fetches of the key set (by `idnow-webhooks-jwks`) |
@@ -40,22 +42,24 @@
 //! | `late` | the code of an event whose handling ended after the answer |
 //! | `name` | of an event of an unknown kind, which has a line of its own at INFO; so has, at WARN, a source that was admitted in monitor mode |
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use http::StatusCode;
+use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::Empty;
 
 use crate::event::Arrival;
 use crate::handler::HandlerResult;
 use crate::outcome::{Outcome, Refusal};
-use crate::store::{ClaimedEvent, Lease, StoreError};
+use crate::store::{Backlog, ClaimedEvent, EventState, Lease, StoreError};
 
 pub(crate) const TARGET: &str = "idnow_webhooks::delivery";
 
 pub(crate) const VERIFIED: &str = "verified";
 const EVENTS: &str = "idnow_webhooks_events_total";
+const BACKLOG: &str = "idnow_webhooks_backlog";
+const OLDEST: &str = "idnow_webhooks_oldest_waiting_seconds";
 const LATE: &str = "idnow_webhooks_late_total";
 /// The outcome of a delivery that nobody waited for any more.
 const GONE: &str = "client_gone";
@@ -199,7 +203,7 @@ const WORKER: &str = "idnow_webhooks::worker";
 pub(crate) enum Ending {
     Completed,
     Retried {
-        due: DateTime<Utc>,
+        wait: Duration,
         error: String,
     },
     Buried {
@@ -226,8 +230,8 @@ pub(crate) fn job(ending: &Ending, elapsed: Duration) {
             tracing::info!(target: WORKER, ending = "completed", elapsed_us, "event handled");
             "completed"
         }
-        Ending::Retried { due, error } => {
-            tracing::warn!(target: WORKER, ending = "retried", %due, reason = %error, elapsed_us, "event will be handled again");
+        Ending::Retried { wait, error } => {
+            tracing::warn!(target: WORKER, ending = "retried", ?wait, reason = %error, elapsed_us, "event will be handled again");
             "retried"
         }
         Ending::Buried { error } => {
@@ -244,6 +248,27 @@ pub(crate) fn job(ending: &Ending, elapsed: Duration) {
         }
     };
     metrics::counter!(EVENTS, "ending" => label).increment(1);
+}
+
+pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
+    let backlog = match backlog {
+        Ok(backlog) => backlog,
+        Err(error) => {
+            tracing::error!(target: WORKER, reason = %error, "the store does not say what it has to do");
+            return;
+        }
+    };
+    let events = [
+        (EventState::Waiting, backlog.waiting),
+        (EventState::Running, backlog.running),
+        (EventState::Dead, backlog.dead),
+    ];
+    for (state, events) in events {
+        #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 events the last digit does not matter")]
+        metrics::gauge!(BACKLOG, "state" => state.name()).set(events as f64);
+    }
+    let oldest = backlog.oldest_waiting.unwrap_or_default();
+    metrics::gauge!(OLDEST).set(oldest.as_secs_f64());
 }
 
 pub(crate) fn claim_failed(error: &StoreError) {

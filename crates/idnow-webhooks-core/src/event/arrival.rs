@@ -1,4 +1,4 @@
-use super::{RawEvent, Unreadable};
+use super::{RawEvent, Run, Unreadable};
 use crate::json::Json;
 
 /// What a genuine token brings: an event, or what cannot be read as one.
@@ -15,6 +15,14 @@ impl Arrival {
             Self::Event(event) => Ok(*event),
             Self::Unreadable(event) => Err(event),
         }
+    }
+
+    /// Tells the handlers under which lease they run.
+    pub(crate) fn in_run(mut self, run: Run) -> Self {
+        if let Self::Event(event) = &mut self {
+            event.run = Some(run);
+        }
+        self
     }
 
     pub(crate) fn id(&self) -> Option<&str> {

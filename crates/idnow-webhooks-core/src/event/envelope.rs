@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::flexible;
+use super::{Run, flexible};
 use crate::json::{self, Json, Reader};
 use crate::one_line::one_line;
 
@@ -61,6 +61,7 @@ pub struct Event<P> {
     pub environment: String,
     /// What the event is about.
     pub payload: P,
+    pub(super) run: Option<Run>,
     data: Json,
 }
 
@@ -75,6 +76,10 @@ impl RawPayload {
     /// The text, exactly as it was signed.
     pub fn get(&self) -> &str {
         self.0.get()
+    }
+
+    pub(crate) fn json(&self) -> &Json {
+        &self.0
     }
 }
 
@@ -231,6 +236,7 @@ impl RawEvent {
             created_at: envelope.created_at,
             environment: envelope.environment.into_owned(),
             payload: RawPayload(data.piece(envelope.payload)),
+            run: None,
             data,
         })
     }
@@ -265,6 +271,7 @@ impl RawEvent {
             created_at: self.created_at,
             environment: self.environment,
             payload,
+            run: self.run,
             data: self.data,
         })
     }
@@ -311,6 +318,12 @@ impl<P> Event<P> {
     /// Which attempt of the provider this is, from 1, as far as `eventDeliverId` says so.
     pub fn attempt(&self) -> Option<u64> {
         self.deliver_id.as_ref()?.parse().ok()
+    }
+
+    /// The run in which the event is being handled. `None` outside of a handler, and for an event without an id to
+    /// be remembered by.
+    pub fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
     }
 
     pub(crate) fn data(&self) -> &Json {

@@ -7,11 +7,13 @@
 mod arrival;
 mod envelope;
 mod flexible;
+mod run;
 mod session;
 
 pub(crate) use arrival::Arrival;
 pub(crate) use envelope::Envelope;
 pub use envelope::{Event, EventPayload, RawEvent, RawPayload, Unreadable};
+pub use run::Run;
 pub use session::{
     Session, SessionAborted, SessionCompleted, SessionCreated, SessionError, SessionExpired, SessionStatus,
 };

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::ParsedPublicKey;
@@ -81,8 +82,10 @@ impl KeySet {
             match jwk::parse(entry) {
                 Ok(jwk::Parsed { kid, keys }) => {
                     set.sources += 1;
+                    let jwk: Arc<str> = entry.get().into();
                     set.keys.extend(keys.into_iter().map(|(algorithm, key)| VerificationKey {
                         key_id: kid.clone(),
+                        jwk: Some(Arc::clone(&jwk)),
                         algorithm,
                         material: Material::Public(key),
                     }));
@@ -109,6 +112,7 @@ impl KeySet {
                 if let Some(digest) = algorithm.hmac() {
                     set.keys.push(VerificationKey {
                         key_id: None,
+                        jwk: None,
                         algorithm,
                         material: Material::Secret(Box::new(hmac::Key::new(digest, bytes))),
                     });
@@ -179,6 +183,8 @@ impl KeySet {
 /// One key, bound to one algorithm.
 pub struct VerificationKey {
     key_id: Option<String>,
+    /// The entry of the JWKS that it was read from.
+    jwk: Option<Arc<str>>,
     algorithm: Algorithm,
     material: Material,
 }
@@ -192,6 +198,10 @@ impl VerificationKey {
     /// The id that tokens name in `kid`.
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
+    }
+
+    pub(crate) fn jwk(&self) -> Option<Arc<str>> {
+        self.jwk.clone()
     }
 
     /// The only algorithm that this key is used with.

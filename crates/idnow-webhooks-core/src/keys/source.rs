@@ -29,6 +29,11 @@ pub trait KeySource: Send + Sync + fmt::Debug + 'static {
     ///
     /// Dropping the future must not end a retrieval that other callers wait for.
     async fn refresh(&self, arrived: Instant) -> Result<Arc<KeySet>, KeysUnavailable>;
+
+    /// How long ago the keys known now were fetched. `None` without keys, and for those that never change.
+    fn age(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Keys could not be fetched now, which says nothing about the token in hand.

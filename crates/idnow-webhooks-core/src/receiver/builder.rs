@@ -35,6 +35,7 @@ pub struct ReceiverBuilder {
     answer_deadline: Duration,
     handler_limit: Duration,
     max_in_progress: u32,
+    keep_evidence: bool,
     router: Option<EventRouter>,
     store: Option<Arc<dyn EventStore>>,
     queue: Option<Arc<dyn EventStore>>,
@@ -54,6 +55,7 @@ impl ReceiverBuilder {
             answer_deadline: ANSWER_DEADLINE,
             handler_limit: HANDLER_LIMIT,
             max_in_progress: MAX_IN_PROGRESS,
+            keep_evidence: false,
             router: None,
             store: None,
             queue: None,
@@ -128,6 +130,14 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Stores each token and the public key that verified it beside its event (default: no), to prove later and to
+    /// others where the event came from. This takes about 2 KiB more for each event; the store in memory keeps it for
+    /// queued events only.
+    pub fn keep_evidence(mut self, keep: bool) -> Self {
+        self.keep_evidence = keep;
+        self
+    }
+
     /// Runs handlers on this runtime (default: on the one that serves their delivery, and in place for as long as
     /// they do not wait).
     ///
@@ -166,7 +176,9 @@ impl ReceiverBuilder {
             (Some(_), _) if self.runtime.is_some() => return Err(ReceiverError::Conflict("runtime")),
             (Some(queue), _) => Intake::queued(queue),
             (None, Some(router)) => {
-                let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+                let store = self
+                    .store
+                    .unwrap_or_else(|| Arc::new(MemoryStore::new().with_clock(Arc::clone(&self.clock))));
                 Intake::inline(store, router, self.handler_limit, self.runtime)
             }
             (None, None) => Intake::Nothing,
@@ -185,6 +197,7 @@ impl ReceiverBuilder {
                     (self.max_in_progress as usize).min(Semaphore::MAX_PERMITS),
                 )),
                 max_in_progress: self.max_in_progress,
+                keep_evidence: self.keep_evidence,
                 intake,
             }),
         })

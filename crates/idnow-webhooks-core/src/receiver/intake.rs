@@ -3,22 +3,21 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Inner;
-use crate::clock::Clock;
 use crate::deadline::within;
-use crate::event::Arrival;
+use crate::event::{Arrival, Run};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::handling::Handling;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::EventRouter;
-use crate::store::{Beginning, EventStore, Insertion, Lease, NewEvent, StoreError};
+use crate::store::{Backlog, Beginning, EventStore, Evidence, Insertion, Lease, NewEvent, Order, StoreError};
 use crate::telemetry;
 use crate::verifier::VerifiedToken;
 
@@ -65,6 +64,23 @@ impl Intake {
     }
 }
 
+impl Intake {
+    /// What the store has to do. `None` if it does not say so in time, or if there is none.
+    pub(super) async fn backlog(&self, limit: Duration) -> Option<Backlog> {
+        let store = match self {
+            Self::Queued(store) => store,
+            Self::Inline(inline) => &inline.store,
+            Self::Nothing => return None,
+        };
+        let backlog = match within(None, limit, store.backlog()).await {
+            Ok(backlog) => backlog,
+            Err(_) => Err(StoreError::unavailable(format!("it did not answer within {limit:?}"))),
+        };
+        telemetry::backlog(&backlog);
+        backlog.ok()
+    }
+}
+
 type Boxed = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send>>;
 
 /// What is left to do for a verified event. Boxed, or the future of every delivery would be as large.
@@ -87,15 +103,14 @@ impl Step {
 impl Inner {
     /// No `async fn`: its future would hold the token and the event, and so would every future around it.
     pub(super) fn take_in(&self, token: VerifiedToken) -> Result<Step, Refusal> {
-        let now = self.clock.now();
-        let arrival = token.into_arrival();
+        let (arrival, evidence) = token.into_parts();
         telemetry::identify(&arrival);
         self.check_environment(arrival.environment())?;
         // Only now: strangers must not be able to take the places of genuine deliveries.
         let place = Arc::clone(&self.in_progress).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
         match &self.intake {
             Intake::Queued(store) => {
-                let event = NewEvent::of(&arrival, now);
+                let event = NewEvent::of(&arrival, evidence);
                 let event = event.ok_or_else(|| arrival.into_refusal())?;
                 let store = Arc::clone(store);
                 Ok(Step::Insert(Box::pin(async move {
@@ -107,7 +122,7 @@ impl Inner {
                 })))
             }
             Intake::Inline(inline) if inline.handling.router.takes(&arrival) => {
-                let run = Arc::clone(inline).run(arrival, now, Arc::clone(&self.clock), place);
+                let run = Arc::clone(inline).run(arrival, evidence, place);
                 Ok(Step::Run(run, inline.runtime.clone()))
             }
             Intake::Nothing => Err(Refusal::NoHandlers),
@@ -140,27 +155,27 @@ impl Inline {
     fn run(
         self: Arc<Self>,
         arrival: Arrival,
-        now: DateTime<Utc>,
-        clock: Arc<dyn Clock>,
+        evidence: Option<Arc<Evidence>>,
         place: OwnedSemaphorePermit,
     ) -> Boxed {
         Box::pin(async move {
             let _place = place;
             // Without an id, nothing can be recognised again.
-            let Some(event) = NewEvent::of(&arrival, now) else {
+            let Some(event) = NewEvent::of(&arrival, evidence) else {
                 let result = self.handling.handle(arrival).await;
                 return outcome(result);
             };
             let Some(_turn) = Turn::take(&self, &event.id) else { return Err(Refusal::InProgress) };
             let lease = self.handling.limit.saturating_add(LEASE_MARGIN);
-            let lease = match in_time(self.store.begin(event, now, lease)).await? {
+            let lease = match in_time(self.store.begin(event, lease)).await? {
                 Beginning::Run(lease) => lease,
                 Beginning::Completed => return Ok(Outcome::Duplicate),
                 Beginning::Buried => return Err(Refusal::Buried),
                 Beginning::Running => return Err(Refusal::InProgress),
             };
+            let arrival = arrival.in_run(Run::new(lease.clone(), 1, Order::Unchecked));
             let result = self.handling.handle(arrival).await;
-            if let Err(error) = in_time(self.settle(&lease, &result, clock.now())).await {
+            if let Err(error) = in_time(self.settle(&lease, &result)).await {
                 telemetry::not_noted(&result);
                 return Err(error.into());
             }
@@ -168,16 +183,11 @@ impl Inline {
         })
     }
 
-    async fn settle(
-        &self,
-        lease: &Lease,
-        result: &HandlerResult,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    async fn settle(&self, lease: &Lease, result: &HandlerResult) -> Result<(), StoreError> {
         match result {
-            Ok(()) => self.store.complete(lease, now).await,
-            Err(error) if error.is_permanent() => self.store.bury(lease, now, &error.to_string()).await,
-            Err(error) => self.store.retry(lease, now, &error.to_string()).await,
+            Ok(()) => self.store.complete(lease).await,
+            Err(error) if error.is_permanent() => self.store.bury(lease, &error.for_store()).await,
+            Err(error) => self.store.retry(lease, Duration::ZERO, &error.for_store()).await,
         }
     }
 
@@ -189,9 +199,9 @@ impl Inline {
 
 /// Gives up a call of the store that takes too long.
 async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    within(None, STORE_LIMIT, call).await.unwrap_or_else(|_| {
-        Err(StoreError::Unavailable(format!("it did not answer within {STORE_LIMIT:?}").into()))
-    })
+    within(None, STORE_LIMIT, call)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::unavailable(format!("it did not answer within {STORE_LIMIT:?}"))))
 }
 
 fn outcome(result: HandlerResult) -> Result<Outcome, Refusal> {

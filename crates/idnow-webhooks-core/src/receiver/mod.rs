@@ -7,13 +7,14 @@ mod intake;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{Method, Response};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -22,6 +23,7 @@ use crate::body::{self, BodyError};
 use crate::clock::Clock;
 use crate::deadline::within;
 use crate::event::{Arrival, Event, EventPayload, RawEvent};
+use crate::health::{Health, KeysHealth};
 use crate::keys::{KeySet, KeySource};
 use crate::outcome::{Outcome, Refusal};
 use crate::telemetry;
@@ -30,6 +32,9 @@ use crate::verifier::{Seen, VerifiedToken, Verifier, VerifyError};
 pub use builder::{ReceiverBuilder, ReceiverError};
 pub use head::{Head, PeerAddr};
 use intake::Intake;
+
+/// How long a store may take to say how it is.
+const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 
 /// Receives deliveries: verifies them and hands their events on. Cheap to clone; clones share everything.
 ///
@@ -76,6 +81,7 @@ struct Inner {
     answer_deadline: Duration,
     in_progress: Arc<Semaphore>,
     max_in_progress: u32,
+    keep_evidence: bool,
     intake: Intake,
 }
 
@@ -170,7 +176,7 @@ impl Receiver {
         let body = pin!(body);
         let path = async {
             let token = self.verified(arrived, &head, body).await?;
-            let arrival = token.clone().into_arrival();
+            let (arrival, _) = token.clone().into_parts();
             telemetry::identify(&arrival);
             self.inner.check_environment(arrival.environment())?;
             match arrival {
@@ -193,6 +199,19 @@ impl Receiver {
     pub async fn idle(&self) {
         // It fails only for a semaphore that was closed, which nobody does.
         let _all = self.inner.in_progress.acquire_many(self.inner.max_in_progress).await;
+    }
+
+    /// How this receiver is doing: whether its store answers, what that has to do, and what keys there are.
+    ///
+    /// It takes up to two seconds, when the store does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn health(&self) -> Health {
+        let inner = &*self.inner;
+        let keys = KeysHealth { usable: inner.keys.current().len(), age: inner.keys.age() };
+        Health::new(inner.intake.backlog(HEALTH_LIMIT).await, keys)
     }
 
     /// Runs a path in the span of a delivery, up to the answer deadline, and notes how it ends. Give it a pinned
@@ -237,7 +256,11 @@ impl Receiver {
             })?;
         // A loose body beside a header's token is not signed, so nobody looks at it.
         let token = header_token.map_or(body, |value| Bytes::copy_from_slice(value.as_bytes()));
-        inner.verify(&token, arrived).await
+        let mut verified = inner.verify(&token, arrived).await?;
+        if inner.keep_evidence {
+            verified.keep_evidence(&token);
+        }
+        Ok(verified)
     }
 }
 
@@ -247,7 +270,7 @@ impl Inner {
             Err(error @ VerifyError::UnknownKey { .. }) => error,
             result => return Ok(result?),
         };
-        match self.keys.refresh(arrived).await {
+        match self.keys.refresh(arrived.into_std()).await {
             Ok(keys) => Ok(self.verify_with(token, &keys)?),
             // A fetch for another delivery, too early to answer this one, may have brought the key all the same.
             Err(keys) => match self.verify_with(token, &self.keys.current()) {

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::event::{Arrival, RawEvent, Unreadable};
 use crate::json::Json;
 use crate::keys::{Algorithm, KeySet, VerificationKey};
+use crate::store::Evidence;
 use crate::token::{Header, RawClaims, Segments};
 
 mod error;
@@ -61,6 +62,8 @@ pub struct VerifiedToken {
     /// `alg`.
     pub algorithm: Algorithm,
     arrival: Arrival,
+    jwk: Option<Arc<str>>,
+    evidence: Option<Arc<Evidence>>,
 }
 
 impl VerifiedToken {
@@ -84,8 +87,19 @@ impl VerifiedToken {
         self.arrival.into_event()
     }
 
-    pub(crate) fn into_arrival(self) -> Arrival {
-        self.arrival
+    /// The public key that verified it, as it stands in its JWKS. `None` for a shared secret.
+    pub fn jwk(&self) -> Option<&str> {
+        self.jwk.as_deref()
+    }
+
+    pub(crate) fn keep_evidence(&mut self, token: &[u8]) {
+        // A token that was verified is ASCII.
+        let token = String::from_utf8_lossy(token).into_owned();
+        self.evidence = Some(Arc::new(Evidence::new(token, self.jwk().map(str::to_owned))));
+    }
+
+    pub(crate) fn into_parts(self) -> (Arrival, Option<Arc<Evidence>>) {
+        (self.arrival, self.evidence)
     }
 }
 
@@ -142,6 +156,8 @@ impl Verifier {
             key_id: key.key_id().map(str::to_owned),
             algorithm,
             arrival: event.into(),
+            jwk: key.jwk(),
+            evidence: None,
         })
     }
 

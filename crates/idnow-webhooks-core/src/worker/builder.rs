@@ -6,10 +6,9 @@ use tokio::sync::watch;
 
 use super::{Inner, Worker};
 use crate::backoff::Backoff;
-use crate::clock::{Clock, SystemClock};
 use crate::handling::Handling;
 use crate::router::{EventRouter, RepeatedHandler};
-use crate::store::EventStore;
+use crate::store::{EventStore, SessionOrder};
 
 /// Builds a [`Worker`].
 #[derive(Debug)]
@@ -17,7 +16,6 @@ use crate::store::EventStore;
 pub struct WorkerBuilder {
     store: Arc<dyn EventStore>,
     router: EventRouter,
-    clock: Arc<dyn Clock>,
     concurrency: usize,
     handler_limit: Duration,
     lease: Duration,
@@ -25,6 +23,7 @@ pub struct WorkerBuilder {
     drain_limit: Duration,
     backoff: Backoff,
     max_runs: u32,
+    order: SessionOrder,
 }
 
 impl WorkerBuilder {
@@ -32,7 +31,6 @@ impl WorkerBuilder {
         Self {
             store,
             router,
-            clock: Arc::new(SystemClock),
             concurrency: 16,
             handler_limit: Duration::from_secs(300),
             lease: Duration::from_secs(60),
@@ -40,6 +38,7 @@ impl WorkerBuilder {
             drain_limit: Duration::from_secs(30),
             backoff: Backoff { first: Duration::from_secs(1), most: Duration::from_secs(3600), jitter: 0.2 },
             max_runs: 15,
+            order: SessionOrder::default(),
         }
     }
 
@@ -89,9 +88,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// The clock (default: the machine's).
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+    /// What to heed among the events of one session (default: one at a time, in sequence among those that are here).
+    pub fn session_order(mut self, order: SessionOrder) -> Self {
+        self.order = order;
         self
     }
 
@@ -118,7 +117,7 @@ impl WorkerBuilder {
         let inner = Arc::new(Inner {
             store: self.store,
             handling: Handling { router: self.router, limit: self.handler_limit },
-            clock: self.clock,
+            order: self.order,
             concurrency: self.concurrency,
             lease: self.lease,
             poll_interval: self.poll_interval,

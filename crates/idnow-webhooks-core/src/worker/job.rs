@@ -2,13 +2,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Inner;
-use crate::event::{Arrival, RawEvent};
-use crate::handler::HandlerResult;
+use crate::event::{Arrival, RawEvent, Run};
+use crate::handler::{HandlerError, HandlerResult};
 use crate::store::{ClaimedEvent, Lease, StoreError};
 use crate::telemetry::{self, Ending};
 
@@ -18,14 +17,15 @@ const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 /// What becomes of an event after a run.
 enum Settlement {
     Complete,
-    Retry { due: DateTime<Utc>, error: String },
+    Retry { wait: Duration, error: String },
     Bury { error: String },
 }
 
 impl Inner {
     /// Handles one event under its lease.
     pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent) {
-        let arrival = Arrival::from(RawEvent::from_json(&event.data));
+        let run = Run::new(event.lease.clone(), event.run, event.order);
+        let arrival = Arrival::from(RawEvent::from_json(&event.data)).in_run(run);
         let span = telemetry::job_span(&event);
         async {
             telemetry::identify(&arrival);
@@ -50,7 +50,7 @@ impl Inner {
                 result = &mut handlers => return Some(result),
                 () = tokio::time::sleep(self.lease / 3) => {}
             }
-            match self.store.extend(lease, self.after(self.lease)).await {
+            match self.store.extend(lease, self.lease).await {
                 Ok(()) => ends = Instant::now() + self.lease,
                 Err(StoreError::LeaseLost(_)) => return None,
                 Err(_) if Instant::now() >= ends => return None,
@@ -65,11 +65,11 @@ impl Inner {
         let settlement = self.settlement(event.run, result);
         let give_up = Instant::now() + self.lease;
         loop {
-            let (lease, now) = (&event.lease, self.clock.now());
+            let lease = &event.lease;
             let noted = match &settlement {
-                Settlement::Complete => self.store.complete(lease, now).await,
-                Settlement::Retry { due, error } => self.store.retry(lease, *due, error).await,
-                Settlement::Bury { error } => self.store.bury(lease, now, error).await,
+                Settlement::Complete => self.store.complete(lease).await,
+                Settlement::Retry { wait, error } => self.store.retry(lease, *wait, error).await,
+                Settlement::Bury { error } => self.store.bury(lease, error).await,
             };
             match noted {
                 Ok(()) => break,
@@ -80,29 +80,26 @@ impl Inner {
         }
         match settlement {
             Settlement::Complete => Ending::Completed,
-            Settlement::Retry { due, error } => Ending::Retried { due, error },
+            Settlement::Retry { wait, error } => Ending::Retried { wait, error },
             Settlement::Bury { error } => Ending::Buried { error },
         }
     }
 
     fn settlement(&self, run: u32, result: HandlerResult) -> Settlement {
-        let error = match result.map_err(crate::HandlerError::into_unreadable) {
+        let error = match result.map_err(HandlerError::into_unreadable) {
             Ok(()) => return Settlement::Complete,
             // What cannot be read now cannot be read later either.
-            Err(Ok(unreadable)) => return Settlement::Bury { error: unreadable.to_string() },
+            Err(Ok(unreadable)) => {
+                return Settlement::Bury { error: HandlerError::permanent(unreadable).for_store() };
+            }
             Err(Err(error)) => error,
         };
         if error.is_permanent() {
-            Settlement::Bury { error: error.to_string() }
+            Settlement::Bury { error: error.for_store() }
         } else if run >= self.max_runs {
-            Settlement::Bury { error: format!("failed {run} times, at last: {error}") }
+            Settlement::Bury { error: format!("failed {run} times, at last: {}", error.for_store()) }
         } else {
-            Settlement::Retry { due: self.after(self.backoff.wait(run)), error: error.to_string() }
+            Settlement::Retry { wait: self.backoff.wait(run), error: error.for_store() }
         }
-    }
-
-    fn after(&self, wait: Duration) -> DateTime<Utc> {
-        let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-        self.clock.now().checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }

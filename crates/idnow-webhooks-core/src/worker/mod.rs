@@ -8,20 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{Id, JoinHandle, JoinSet};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 
 use crate::backoff::Backoff;
-use crate::clock::Clock;
 use crate::handling::Handling;
-use crate::store::{ClaimedEvent, EventStore, Lease};
+use crate::store::{Claim, ClaimedEvent, EventStore, Lease, SessionOrder, StoreError};
 use crate::telemetry;
 
 pub use builder::{WorkerBuilder, WorkerError};
 
+/// How often the state of the queue is noted.
+const OBSERVE: Duration = Duration::from_secs(15);
+
 /// Takes events from a store and runs their handlers, in tasks of its own.
 ///
 /// An event is handled until it succeeds, fails for good, or has failed too often; the last two make it a dead
-/// letter. Events are handled concurrently and in no particular order. Whoever puts them into the store is a
+/// letter. Events of different sessions are handled concurrently and in no particular order; for those of one session
+/// see [`session_order`](WorkerBuilder::session_order). Whoever puts them into the store is a
 /// [`Receiver`](crate::Receiver) in queued mode, here or in another process.
 ///
 /// ```
@@ -82,13 +85,13 @@ impl Worker {
 struct Inner {
     store: Arc<dyn EventStore>,
     handling: Handling,
-    clock: Arc<dyn Clock>,
     concurrency: usize,
     lease: Duration,
     poll_interval: Duration,
     drain_limit: Duration,
     backoff: Backoff,
     max_runs: u32,
+    order: SessionOrder,
 }
 
 /// The handlers that run, and the leases on their events.
@@ -105,20 +108,33 @@ impl Jobs {
         self.leases.insert(task.id(), lease);
     }
 
-    /// Waits until one has ended; for ever if none runs.
+    /// Waits until one has ended, and takes note of all that have; for ever if none runs.
     async fn ended(&mut self) {
         match self.tasks.join_next_with_id().await {
-            Some(ended) => {
-                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                self.leases.remove(&id);
-            }
+            Some(ended) => self.forget(ended),
             None => std::future::pending().await,
         }
+        // So that one claim fills all the places that are free.
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.forget(ended);
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        self.leases.remove(&id);
     }
 }
 
 impl Inner {
-    async fn work(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    async fn work(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        tokio::select! {
+            jobs = self.claim_until(stop) => self.drain(jobs).await,
+            () = self.observe() => {}
+        }
+    }
+
+    async fn claim_until(self: &Arc<Self>, mut stop: watch::Receiver<bool>) -> Jobs {
         let mut jobs = Jobs::default();
         let mut failures = 0;
         loop {
@@ -128,7 +144,7 @@ impl Inner {
                 Ok(events) => {
                     failures = 0;
                     for event in events {
-                        jobs.start(&self, event);
+                        jobs.start(self, event);
                     }
                     self.poll_interval
                 }
@@ -147,11 +163,19 @@ impl Inner {
                 () = tokio::time::sleep(wait), if !full => {}
             }
         }
-        self.drain(jobs).await;
+        jobs
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<ClaimedEvent>, crate::store::StoreError> {
-        self.store.claim(limit, self.clock.now(), self.lease).await
+    async fn claim(&self, limit: usize) -> Result<Vec<ClaimedEvent>, StoreError> {
+        self.store.claim(Claim { limit, lease: self.lease, order: self.order }).await
+    }
+
+    /// Notes from time to time what there is to do.
+    async fn observe(&self) {
+        loop {
+            telemetry::backlog(&self.store.backlog().await);
+            tokio::time::sleep(OBSERVE).await;
+        }
     }
 
     async fn drain(&self, mut jobs: Jobs) {

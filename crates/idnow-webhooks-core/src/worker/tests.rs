@@ -7,10 +7,13 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::event::{Arrival, Event, RawEvent, SessionCreated};
+use crate::clock::Clock;
+use crate::event::{Event, SessionCreated};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::router::EventRouter;
-use crate::store::{Beginning, Insertion, MemoryStore, NewEvent, StoreError};
+use crate::store::{
+    Backlog, Beginning, EventFilter, Insertion, MemoryStore, NewEvent, Order, Purge, Replay, StoredEvent,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,8 +38,7 @@ fn event(id: &str) -> NewEvent {
         "eventId": id, "eventName": "session.created", "eventSequence": 1, "environment": "staging",
         "payload": {},
     });
-    let event = RawEvent::from_json(&data.to_string());
-    NewEvent::of(&Arrival::from(event), DateTime::UNIX_EPOCH).unwrap()
+    NewEvent::from_json(&data.to_string()).unwrap()
 }
 
 /// Notes when each run began, and does what the script says for it.
@@ -67,21 +69,31 @@ impl Runs {
     }
 }
 
-fn patient(store: &Arc<MemoryStore>, router: EventRouter, clock: TokioClock) -> WorkerBuilder {
+/// A clock that follows Tokio's, and a store that goes by it.
+fn store() -> (Arc<MemoryStore>, TokioClock) {
+    let clock = TokioClock::start();
+    (Arc::new(MemoryStore::new().with_clock(clock)), clock)
+}
+
+fn claim(limit: usize, lease: Duration) -> Claim {
+    Claim { limit, lease, order: SessionOrder::default() }
+}
+
+fn patient(store: &Arc<MemoryStore>, router: EventRouter) -> WorkerBuilder {
     let backoff = Backoff { first: SECOND, most: 8 * SECOND, jitter: 0.0 };
-    Worker::builder(Arc::clone(store), router).clock(clock).backoff(backoff).poll_interval(SECOND)
+    Worker::builder(Arc::clone(store), router).backoff(backoff).poll_interval(SECOND)
 }
 
 async fn is_dead(store: &MemoryStore, id: &str) -> bool {
-    let beginning = store.begin(event(id), DateTime::UNIX_EPOCH, SECOND).await.unwrap();
+    let beginning = store.begin(event(id), SECOND).await.unwrap();
     matches!(beginning, Beginning::Buried)
 }
 
 #[tokio::test(start_paused = true)]
 async fn new_events_are_handled_at_once_and_once() {
-    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    let ((store, clock), runs) = (store(), Runs::default());
     let worker =
-        patient(&store, runs.router(clock, |_| Ok(())), clock).poll_interval(3600 * SECOND).start().unwrap();
+        patient(&store, runs.router(clock, |_| Ok(()))).poll_interval(3600 * SECOND).start().unwrap();
     sleep(5 * SECOND).await;
     for id in ["a", "b", "a"] {
         store.insert(event(id)).await.unwrap();
@@ -94,7 +106,7 @@ async fn new_events_are_handled_at_once_and_once() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_tried_again_with_growing_waits_and_panics_are_failures() {
-    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    let ((store, clock), runs) = (store(), Runs::default());
     let router = runs.router(clock, |number| match number {
         1 => Err(HandlerError::retry("first")),
         2 => panic!("second"),
@@ -102,7 +114,7 @@ async fn failures_are_tried_again_with_growing_waits_and_panics_are_failures() {
         _ => Ok(()),
     });
     store.insert(event("a")).await.unwrap();
-    let worker = patient(&store, router, clock).start().unwrap();
+    let worker = patient(&store, router).start().unwrap();
     sleep(100 * SECOND).await;
     let waits: Vec<_> = runs.seconds().windows(2).map(|pair| pair[1] - pair[0]).collect();
     // Doubled, and then up to a second until somebody looks.
@@ -112,7 +124,7 @@ async fn failures_are_tried_again_with_growing_waits_and_panics_are_failures() {
 
 #[tokio::test(start_paused = true)]
 async fn dead_letters_are_what_fails_for_good_or_too_often_or_cannot_be_read() {
-    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let (store, _) = store();
     let counts = Arc::new(Mutex::new(HashMap::<String, u32>::new()));
     let counted = Arc::clone(&counts);
     let router = EventRouter::new()
@@ -130,7 +142,7 @@ async fn dead_letters_are_what_fails_for_good_or_too_often_or_cannot_be_read() {
     for id in ["permanent", "stubborn", "unreadable"] {
         store.insert(event(id)).await.unwrap();
     }
-    let worker = patient(&store, router, clock).max_runs(3).start().unwrap();
+    let worker = patient(&store, router).max_runs(3).start().unwrap();
     sleep(100 * SECOND).await;
     worker.stop().await;
     let counts = counts.lock().unwrap().clone();
@@ -142,7 +154,7 @@ async fn dead_letters_are_what_fails_for_good_or_too_often_or_cannot_be_read() {
 
 #[tokio::test(start_paused = true)]
 async fn handlers_run_beside_each_other_up_to_the_limit() {
-    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let (store, _) = store();
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (running, peak) = (Arc::clone(&now), Arc::clone(&most));
     let router = EventRouter::new().on_any(move |_| {
@@ -157,19 +169,19 @@ async fn handlers_run_beside_each_other_up_to_the_limit() {
     for number in 0..40 {
         store.insert(event(&number.to_string())).await.unwrap();
     }
-    let worker = patient(&store, router, clock).concurrency(4).start().unwrap();
+    let worker = patient(&store, router).concurrency(4).start().unwrap();
     sleep(Duration::from_millis(10_500)).await;
     assert_eq!(most.load(Ordering::SeqCst), 4);
-    assert!(store.claim(99, clock.now(), SECOND).await.unwrap().is_empty(), "ten rounds of four are done");
+    assert!(store.claim(claim(99, SECOND)).await.unwrap().is_empty(), "ten rounds of four are done");
     worker.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_extended_while_the_handler_runs_and_taken_over_after_a_crash() {
-    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    let ((store, clock), runs) = (store(), Runs::default());
     store.insert(event("crashed")).await.unwrap();
     // Somebody claimed it and was never heard of again.
-    assert_eq!(store.claim(1, clock.now(), 10 * SECOND).await.unwrap().len(), 1);
+    assert_eq!(store.claim(claim(1, 10 * SECOND)).await.unwrap().len(), 1);
     store.insert(event("slow")).await.unwrap();
     let noted = runs.clone();
     let router = EventRouter::new().on_any(move |event| {
@@ -179,7 +191,7 @@ async fn a_lease_is_extended_while_the_handler_runs_and_taken_over_after_a_crash
             Ok(())
         }
     });
-    let start = || patient(&store, router.clone(), clock).lease(9 * SECOND).start().unwrap();
+    let start = || patient(&store, router.clone()).lease(9 * SECOND).start().unwrap();
     let (one, other) = (start(), start());
     sleep(100 * SECOND).await;
     let runs = runs.0.lock().unwrap().clone();
@@ -192,7 +204,7 @@ async fn a_lease_is_extended_while_the_handler_runs_and_taken_over_after_a_crash
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_handlers_and_gives_back_what_does_not_end() {
-    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let (store, _) = store();
     let finished = Arc::new(AtomicUsize::new(0));
     let ended = Arc::clone(&finished);
     let router = EventRouter::new().on_any(move |event| {
@@ -207,20 +219,20 @@ async fn a_stop_waits_for_handlers_and_gives_back_what_does_not_end() {
         store.insert(event(id)).await.unwrap();
     }
     let worker =
-        patient(&store, router, clock).handler_limit(7200 * SECOND).drain_limit(10 * SECOND).start().unwrap();
+        patient(&store, router).handler_limit(7200 * SECOND).drain_limit(10 * SECOND).start().unwrap();
     sleep(SECOND).await;
     let stopping = Instant::now();
     worker.stop().await;
     assert_eq!(stopping.elapsed().as_secs(), 10);
     assert_eq!(finished.load(Ordering::SeqCst), 1);
-    let given_back = store.claim(9, clock.now(), SECOND).await.unwrap();
+    let given_back = store.claim(claim(9, SECOND)).await.unwrap();
     assert_eq!(given_back.iter().map(|c| (&*c.lease.event_id, c.run)).collect::<Vec<_>>(), [("endless", 1)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn dropping_the_worker_stops_it() {
-    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
-    drop(patient(&store, runs.router(clock, |_| Ok(())), clock).start().unwrap());
+    let ((store, clock), runs) = (store(), Runs::default());
+    drop(patient(&store, runs.router(clock, |_| Ok(()))).start().unwrap());
     sleep(SECOND).await;
     store.insert(event("a")).await.unwrap();
     sleep(100 * SECOND).await;
@@ -249,48 +261,66 @@ impl EventStore for Flaky {
         self.up()?.insert(event).await
     }
 
-    async fn begin(
-        &self,
-        event: NewEvent,
-        now: DateTime<Utc>,
-        lease: Duration,
-    ) -> Result<Beginning, StoreError> {
-        self.up()?.begin(event, now, lease).await
+    async fn begin(&self, event: NewEvent, lease: Duration) -> Result<Beginning, StoreError> {
+        self.up()?.begin(event, lease).await
     }
 
-    async fn claim(
-        &self,
-        limit: usize,
-        now: DateTime<Utc>,
-        lease: Duration,
-    ) -> Result<Vec<ClaimedEvent>, StoreError> {
-        self.up()?.claim(limit, now, lease).await
+    async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, StoreError> {
+        self.up()?.claim(claim).await
     }
 
-    async fn extend(&self, lease: &Lease, until: DateTime<Utc>) -> Result<(), StoreError> {
-        self.up()?.extend(lease, until).await
+    async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError> {
+        self.up()?.extend(lease, lasts).await
     }
 
-    async fn complete(&self, lease: &Lease, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.up()?.complete(lease, now).await
+    async fn complete(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.up()?.complete(lease).await
     }
 
-    async fn retry(&self, lease: &Lease, due: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
-        self.up()?.retry(lease, due, error).await
+    async fn retry(&self, lease: &Lease, wait: Duration, error: &str) -> Result<(), StoreError> {
+        self.up()?.retry(lease, wait, error).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.up()?.release(lease).await
     }
 
-    async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
-        self.up()?.bury(lease, now, error).await
+    async fn bury(&self, lease: &Lease, error: &str) -> Result<(), StoreError> {
+        self.up()?.bury(lease, error).await
+    }
+
+    async fn list(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
+        self.up()?.list(filter).await
+    }
+
+    async fn get(&self, event_id: &str) -> Result<Option<StoredEvent>, StoreError> {
+        self.up()?.get(event_id).await
+    }
+
+    async fn replay(&self, event_id: &str) -> Result<Replay, StoreError> {
+        self.up()?.replay(event_id).await
+    }
+
+    async fn replay_dead(&self, limit: usize) -> Result<usize, StoreError> {
+        self.up()?.replay_dead(limit).await
+    }
+
+    async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
+        self.up()?.purge(purge).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.up()?.backlog().await
+    }
+
+    async fn completed(&self) -> Result<u64, StoreError> {
+        self.up()?.completed().await
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_for_a_while_costs_no_event_and_no_second_run() {
-    let (store, clock, runs) = (Arc::new(MemoryStore::new()), TokioClock::start(), Runs::default());
+    let ((store, clock), runs) = (store(), Runs::default());
     let down = Arc::new(AtomicBool::new(true));
     let noted = runs.clone();
     let router = EventRouter::new().on_any(move |event| {
@@ -302,7 +332,7 @@ async fn a_store_that_fails_for_a_while_costs_no_event_and_no_second_run() {
     });
     store.insert(event("a")).await.unwrap();
     let flaky = Flaky { inner: Arc::clone(&store), down: Arc::clone(&down) };
-    let worker = Worker::builder(flaky, router).clock(clock).lease(30 * SECOND).start().unwrap();
+    let worker = Worker::builder(flaky, router).lease(30 * SECOND).start().unwrap();
     sleep(60 * SECOND).await;
     assert!(runs.seconds().is_empty());
     down.store(false, Ordering::SeqCst);
@@ -316,13 +346,13 @@ async fn a_store_that_fails_for_a_while_costs_no_event_and_no_second_run() {
     sleep(100 * SECOND).await;
     assert_eq!(runs.seconds().len(), 1);
     assert_eq!(store.insert(event("a")).await.unwrap(), Insertion::Duplicate);
-    assert!(store.claim(1, clock.now(), SECOND).await.unwrap().is_empty());
+    assert!(store.claim(claim(1, SECOND)).await.unwrap().is_empty());
     worker.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_whose_lease_is_lost_is_stopped() {
-    let (store, clock) = (Arc::new(MemoryStore::new()), TokioClock::start());
+    let (store, _) = store();
     let down = Arc::new(AtomicBool::new(false));
     let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (first, last) = (Arc::clone(&begun), Arc::clone(&ended));
@@ -337,7 +367,7 @@ async fn a_handler_whose_lease_is_lost_is_stopped() {
     });
     store.insert(event("a")).await.unwrap();
     let flaky = Flaky { inner: Arc::clone(&store), down: Arc::clone(&down) };
-    let worker = Worker::builder(flaky, router).clock(clock).lease(9 * SECOND).start().unwrap();
+    let worker = Worker::builder(flaky, router).lease(9 * SECOND).start().unwrap();
     sleep(SECOND).await;
     down.store(true, Ordering::SeqCst);
     sleep(30 * SECOND).await;
@@ -358,4 +388,52 @@ fn settings_that_make_no_sense_are_refused() {
     assert_eq!(builder().max_runs(0).start().unwrap_err(), WorkerError::Zero("max_runs"));
     assert_eq!(builder().lease(Duration::ZERO).start().unwrap_err(), WorkerError::Zero("lease"));
     assert_eq!(builder().start().unwrap_err(), WorkerError::NoRuntime);
+}
+
+fn session_event(id: &str, sequence: u64) -> NewEvent {
+    let data = json!({
+        "eventId": id, "eventName": "session.created", "eventSequence": sequence, "environment": "staging",
+        "payload": { "sessionId": "fe1941c2-bc45-4142-b516-fa0fc9fd7754" },
+    });
+    NewEvent::from_json(&data.to_string()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_one_session_are_handled_one_by_one_and_in_order_and_told_of_gaps() {
+    let (store, clock) = store();
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let (noted, running) = (Arc::clone(&runs), Arc::new(AtomicUsize::new(0)));
+    let router = EventRouter::new().on_any(move |event| {
+        let (noted, running) = (Arc::clone(&noted), Arc::clone(&running));
+        async move {
+            assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0);
+            let run = event.run().unwrap();
+            noted.lock().unwrap().push((clock.0.elapsed().as_secs(), event.sequence, run.order));
+            sleep(2 * SECOND).await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    let order = SessionOrder::Sequence { grace: 30 * SECOND };
+    let worker = patient(&store, router).session_order(order).start().unwrap();
+    for (id, sequence) in [("c", 3), ("a", 1), ("e", 5)] {
+        store.insert(session_event(id, sequence)).await.unwrap();
+    }
+    sleep(10 * SECOND).await;
+    store.insert(session_event("b", 2)).await.unwrap();
+    sleep(50 * SECOND).await;
+    store.insert(session_event("d", 4)).await.unwrap();
+    sleep(10 * SECOND).await;
+    worker.stop().await;
+    let runs = runs.lock().unwrap().clone();
+    assert_eq!(
+        runs,
+        [
+            (0, 1, Order::InSequence),
+            (10, 2, Order::InSequence),
+            (12, 3, Order::InSequence),
+            (30, 5, Order::AfterGap),
+            (60, 4, Order::Late),
+        ]
+    );
 }

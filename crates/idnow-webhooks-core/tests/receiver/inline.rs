@@ -149,10 +149,10 @@ async fn a_handler_that_never_ends_is_stopped_and_started_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_is_never_taken_for_success() {
     let provider = Provider::new();
-    let store = ScriptedStore::default();
     let (router, count) = counting(|_| async { Ok(()) });
     let clock = FixedClock::at(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(20_000));
     let provider = provider.with_clock(clock.clone());
+    let store = ScriptedStore::with_clock(clock.clone());
     let receiver = provider
         .receiver()
         .handlers(router)

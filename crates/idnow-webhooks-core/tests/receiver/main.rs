@@ -12,6 +12,7 @@ mod abandoned;
 mod attacks;
 mod capture;
 mod failures;
+mod health;
 mod inline;
 mod keys;
 mod late;

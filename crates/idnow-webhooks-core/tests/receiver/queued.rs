@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use idnow_webhooks_core::store::{EventStore, MemoryStore};
+use idnow_webhooks_core::store::{Claim, EventStore, MemoryStore, SessionOrder};
 use idnow_webhooks_core::{EventRouter, ReceiverError};
-use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
+use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent, SigningKey};
 use serde_json::{Value, json};
 
 use crate::scripted::ScriptedStore;
@@ -21,10 +21,28 @@ async fn an_event_is_stored_once_with_its_signed_text() {
 
     let kept = &store.inserted()[0];
     assert_eq!(&*kept.id, event.event_id());
-    assert_eq!(kept.name(), Some("session.completed"));
-    assert_eq!(kept.received_at.to_rfc3339(), "2026-01-08T08:35:39+00:00");
+    assert_eq!(kept.name().as_deref(), Some("session.completed"));
+    assert_eq!(kept.sequence, 2);
+    assert_eq!(kept.session_id(), Some(event.session_id().to_string()));
+    assert_eq!(kept.evidence, None);
     assert_eq!(kept.dead, None);
     assert_eq!(serde_json::from_str::<Value>(kept.data()).unwrap(), event.with_attempt(1).data());
+}
+
+#[tokio::test]
+async fn the_token_and_its_key_are_kept_when_that_is_wanted() {
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let receiver = provider.receiver().queued(store.clone()).keep_evidence(true).build().unwrap();
+    let token = provider.token(&SampleEvent::completed());
+    assert_eq!(crate::post(&receiver, &[], token.clone()).await.code(), "stored");
+    let kept = &store.inserted()[0];
+    let evidence = kept.evidence.as_deref().unwrap();
+    assert_eq!(evidence.token, token);
+    let key: Value = serde_json::from_str(evidence.key.as_deref().unwrap()).unwrap();
+    assert_eq!(key, SigningKey::shared().jwk());
+    let stored = store.get(&kept.id).await.unwrap().unwrap();
+    assert_eq!(stored.evidence.as_ref(), Some(evidence));
 }
 
 #[tokio::test]
@@ -36,11 +54,11 @@ async fn an_event_that_cannot_be_read_is_kept_as_a_dead_letter() {
     assert_eq!(codes(&provider, &receiver, &event, 2).await, ["stored", "duplicate"]);
     let kept = &store.inserted()[0];
     assert_eq!(&*kept.id, event.event_id());
-    assert_eq!(kept.name(), Some("session.completed"));
+    assert_eq!(kept.name().as_deref(), Some("session.completed"));
     assert!(kept.dead.is_some());
     assert_eq!(serde_json::from_str::<Value>(kept.data()).unwrap(), event.with_attempt(1).data());
-    let now = kept.received_at + chrono::TimeDelta::days(1);
-    assert!(store.claim(10, now, Duration::from_secs(1)).await.unwrap().is_empty(), "nobody is to handle it");
+    let claim = Claim { limit: 10, lease: Duration::from_secs(1), order: SessionOrder::Any };
+    assert!(store.claim(claim).await.unwrap().is_empty(), "nobody is to handle it");
 }
 
 #[tokio::test]

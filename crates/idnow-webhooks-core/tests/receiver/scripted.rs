@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use idnow_webhooks_core::Clock;
 use idnow_webhooks_core::keys::{KeySet, KeySource, KeysUnavailable};
 use idnow_webhooks_core::store::{
-    Beginning, ClaimedEvent, EventStore, Insertion, Lease, MemoryStore, NewEvent, StoreError,
+    Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventStore, Insertion, Lease, MemoryStore,
+    NewEvent, Purge, Replay, StoreError, StoredEvent,
 };
 use idnow_webhooks_testkit::SigningKey;
 use serde_json::json;
@@ -97,6 +98,11 @@ pub(crate) struct Switches {
 }
 
 impl ScriptedStore {
+    pub(crate) fn with_clock(clock: impl Clock) -> Self {
+        let inner = MemoryStore::new().with_clock(clock);
+        Self(Arc::new(Switches { inner, ..Switches::default() }))
+    }
+
     pub(crate) fn fail_begin(&self, fail: bool) {
         self.0.begin.store(fail, Ordering::SeqCst);
     }
@@ -158,46 +164,66 @@ impl EventStore for ScriptedStore {
         self.0.inner.insert(event).await
     }
 
-    async fn begin(
-        &self,
-        event: NewEvent,
-        now: DateTime<Utc>,
-        lease: Duration,
-    ) -> Result<Beginning, StoreError> {
+    async fn begin(&self, event: NewEvent, lease: Duration) -> Result<Beginning, StoreError> {
         hang_if(&self.0.hang).await;
         unless(&self.0.begin)?;
-        self.0.inner.begin(event, now, lease).await
+        self.0.inner.begin(event, lease).await
     }
 
-    async fn claim(
-        &self,
-        limit: usize,
-        now: DateTime<Utc>,
-        lease: Duration,
-    ) -> Result<Vec<ClaimedEvent>, StoreError> {
-        self.0.inner.claim(limit, now, lease).await
+    async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, StoreError> {
+        self.0.inner.claim(claim).await
     }
 
-    async fn extend(&self, lease: &Lease, until: DateTime<Utc>) -> Result<(), StoreError> {
-        self.0.inner.extend(lease, until).await
+    async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError> {
+        self.0.inner.extend(lease, lasts).await
     }
 
-    async fn complete(&self, lease: &Lease, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn complete(&self, lease: &Lease) -> Result<(), StoreError> {
         self.end("complete", "").await?;
-        self.0.inner.complete(lease, now).await
+        self.0.inner.complete(lease).await
     }
 
-    async fn retry(&self, lease: &Lease, due: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
+    async fn retry(&self, lease: &Lease, wait: Duration, error: &str) -> Result<(), StoreError> {
         self.end("retry", error).await?;
-        self.0.inner.retry(lease, due, error).await
+        self.0.inner.retry(lease, wait, error).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.0.inner.release(lease).await
     }
 
-    async fn bury(&self, lease: &Lease, now: DateTime<Utc>, error: &str) -> Result<(), StoreError> {
+    async fn bury(&self, lease: &Lease, error: &str) -> Result<(), StoreError> {
         self.end("bury", error).await?;
-        self.0.inner.bury(lease, now, error).await
+        self.0.inner.bury(lease, error).await
+    }
+
+    async fn list(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
+        self.0.inner.list(filter).await
+    }
+
+    async fn get(&self, event_id: &str) -> Result<Option<StoredEvent>, StoreError> {
+        self.0.inner.get(event_id).await
+    }
+
+    async fn replay(&self, event_id: &str) -> Result<Replay, StoreError> {
+        self.0.inner.replay(event_id).await
+    }
+
+    async fn replay_dead(&self, limit: usize) -> Result<usize, StoreError> {
+        self.0.inner.replay_dead(limit).await
+    }
+
+    async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
+        self.0.inner.purge(purge).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        hang_if(&self.0.hang).await;
+        unless(&self.0.insert)?;
+        self.0.inner.backlog().await
+    }
+
+    async fn completed(&self) -> Result<u64, StoreError> {
+        self.0.inner.completed().await
     }
 }
