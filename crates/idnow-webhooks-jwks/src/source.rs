@@ -82,6 +82,10 @@ impl KeySource for JwksSource {
             }
         }
     }
+
+    fn age(&self) -> Option<Duration> {
+        self.status().age
+    }
 }
 
 impl fmt::Debug for JwksSource {

@@ -14,8 +14,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run, for tests of handlers.
-    pub fn new(lease: Lease, number: u32, order: Order) -> Self {
+    pub(crate) fn new(lease: Lease, number: u32, order: Order) -> Self {
         Self { lease, number, order }
     }
 }

@@ -34,17 +34,22 @@ pub use retention::{Retention, RetentionTooShort};
 /// A [`Lease`] is the right to handle an event until a given time. Whoever holds it must extend it in time,
 /// and ends it with one of [`complete`](Self::complete), [`retry`](Self::retry), [`release`](Self::release) and
 /// [`bury`](Self::bury). Each of these fails with [`StoreError::LeaseLost`] when the lease has ended: somebody else
-/// took the event over, or an operator has changed it.
+/// took the event over, or an operator has changed it. No two leases on one event are the same, even if it was forgotten
+/// and came again in between.
 ///
 /// Errors of handlers, which the store keeps for operators, are one line of at most a few thousand characters.
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Queued mode: remembers a new event and puts it into the queue, in one step.
+    ///
+    /// An event that was begun in inline mode and is not finished is a duplicate, and enters the queue: this delivery is
+    /// answered 2xx, so the provider will not send it again.
     async fn insert(&self, event: NewEvent) -> Result<Insertion, StoreError>;
 
     /// Inline mode: remembers a new event and takes a lease on it, in one step. No worker will claim it.
     ///
-    /// An event that was given back by [`retry`](Self::retry), or whose lease has run out, is handed out again.
+    /// An event that was given back by [`retry`](Self::retry), or whose lease has run out, is handed out again. Events
+    /// of inline mode hold back no others of their session, and are not part of the [`backlog`](Self::backlog).
     async fn begin(&self, event: NewEvent, lease: Duration) -> Result<Beginning, StoreError>;
 
     /// Takes leases on events that are due, those that have been due for longest first.

@@ -18,6 +18,10 @@ impl Retention {
     /// The shortest: an hour. The provider's attempts at one event spread over 17 minutes; the rest is a margin.
     pub const MIN: Duration = Duration::from_secs(3600);
 
+    /// Nothing is forgotten by itself. For tools that open the store of another process, and for those who purge by
+    /// hand.
+    pub const FOREVER: Self = Self(Duration::MAX);
+
     /// Keeps completed events for this long.
     pub fn new(keep: Duration) -> Result<Self, RetentionTooShort> {
         if keep < Self::MIN { Err(RetentionTooShort(keep)) } else { Ok(Self(keep)) }

@@ -264,10 +264,12 @@ async fn starts_without_keys_and_gets_them_later() {
     let server = Server::start(Reply::status("503 Busy")).await;
     let source = server.builder().retry_backoff(20 * MILLISECOND, 20 * MILLISECOND).start().unwrap();
     assert!(source.current().is_empty() && !source.status().ready);
+    assert_eq!(source.age(), None);
     let error = source.refresh(Instant::now()).await.unwrap_err();
     assert!(error.reason.contains("503"), "{error}");
     server.set(Reply::keys(&["1"]));
     eventually("keys", || source.status().ready).await;
+    assert!(source.age().unwrap() < Duration::from_secs(10));
 }
 
 #[tokio::test]

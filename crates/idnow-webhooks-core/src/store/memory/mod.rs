@@ -1,3 +1,5 @@
+mod operators;
+mod record;
 mod state;
 
 use std::fmt;
@@ -13,7 +15,8 @@ use super::{
     Purge, Replay, StoreError, StoredEvent,
 };
 use crate::clock::{Clock, SystemClock};
-use state::{Phase, Record, State};
+use record::{Phase, Record};
+use state::State;
 
 const DEFAULT_CAPACITY: usize = 100_000;
 
@@ -21,7 +24,7 @@ const DEFAULT_CAPACITY: usize = 100_000;
 ///
 /// It forgets everything when the process ends. Within its capacity it forgets the events that ended first,
 /// never one that is not finished; when only unfinished ones are left it refuses new ones, which the provider
-/// then tries again. In inline mode an ended event takes about 200 bytes.
+/// then tries again. In inline mode a completed event takes about 200 bytes.
 pub struct MemoryStore {
     capacity: usize,
     clock: Arc<dyn Clock>,
@@ -66,11 +69,11 @@ impl MemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn after(&self, wait: Duration) -> DateTime<Utc> {
-        let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-        self.clock.now().checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
-    }
+fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+    now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[async_trait]
@@ -79,6 +82,8 @@ impl EventStore for MemoryStore {
         let now = self.clock.now();
         let mut state = self.state();
         if state.record(&event.id).is_some() {
+            // The provider will not send again what was begun inline and is now answered 2xx, however that ends.
+            state.put_into_queue(&event.id);
             return Ok(Insertion::Duplicate);
         }
         state.make_room(self.capacity)?;
@@ -94,29 +99,16 @@ impl EventStore for MemoryStore {
 
     async fn begin(&self, event: NewEvent, lease: Duration) -> Result<Beginning, StoreError> {
         let now = self.clock.now();
-        let until = self.after(lease);
-        let mut state = self.state();
-        match state.record(&event.id).map(|record| record.phase) {
-            None => {
-                state.make_room(self.capacity)?;
-                state.add(&event.id, Record::inline(now), Phase::Running { until });
-            }
-            Some(Phase::Completed { .. }) => return Ok(Beginning::Completed),
-            Some(Phase::Dead { .. }) => return Ok(Beginning::Buried),
-            Some(Phase::Running { until }) if until > now => return Ok(Beginning::Running),
-            // The provider decides when to try again, so the time noted by `retry` does not hold it back.
-            Some(Phase::Running { .. } | Phase::Waiting { .. }) => {}
-        }
-        Ok(Beginning::Run(state.lease(&event.id, until)))
+        self.state().begin(event, self.capacity, now, after(now, lease))
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, StoreError> {
-        let (now, until) = (self.clock.now(), self.after(claim.lease));
-        Ok(self.state().claim(claim, now, until))
+        let now = self.clock.now();
+        Ok(self.state().claim(claim, now, after(now, claim.lease)))
     }
 
     async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError> {
-        let until = self.after(lasts);
+        let until = after(self.clock.now(), lasts);
         let mut state = self.state();
         state.held(lease)?;
         state.enter(&lease.event_id, Phase::Running { until });
@@ -125,19 +117,14 @@ impl EventStore for MemoryStore {
 
     async fn complete(&self, lease: &Lease) -> Result<(), StoreError> {
         let at = self.clock.now();
-        let mut state = self.state();
-        if state.was_completed_under(lease) {
-            return Ok(());
+        if self.state().complete(lease, at)? {
+            self.added.notify_one();
         }
-        state.held(lease)?.forget_text();
-        state.enter(&lease.event_id, Phase::Completed { at });
-        drop(state);
-        self.added.notify_one();
         Ok(())
     }
 
     async fn retry(&self, lease: &Lease, wait: Duration, error: &str) -> Result<(), StoreError> {
-        let due = self.after(wait);
+        let due = after(self.clock.now(), wait);
         let mut state = self.state();
         let record = state.held(lease)?;
         if record.queued {
@@ -164,6 +151,8 @@ impl EventStore for MemoryStore {
     async fn bury(&self, lease: &Lease, error: &str) -> Result<(), StoreError> {
         let at = self.clock.now();
         let mut state = self.state();
+        state.held(lease)?;
+        state.put_into_queue(&lease.event_id);
         state.held(lease)?.failed(error);
         state.enter(&lease.event_id, Phase::Dead { at });
         drop(state);
@@ -191,7 +180,7 @@ impl EventStore for MemoryStore {
             EventState::Dead | EventState::Waiting => {}
             other => return Ok(Replay::Refused(other)),
         }
-        state.replay(&Arc::from(event_id), due);
+        state.replay(&[Arc::from(event_id)], due);
         drop(state);
         self.added.notify_one();
         Ok(Replay::Queued)
@@ -201,9 +190,7 @@ impl EventStore for MemoryStore {
         let due = self.clock.now();
         let mut state = self.state();
         let dead = state.oldest_dead(limit);
-        for id in &dead {
-            state.replay(id, due);
-        }
+        state.replay(&dead, due);
         drop(state);
         self.added.notify_one();
         Ok(dead.len())
@@ -238,3 +225,6 @@ impl fmt::Debug for MemoryStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

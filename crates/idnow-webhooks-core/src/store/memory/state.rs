@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::after;
+use super::record::{Details, Phase, Record};
 use crate::json::Json;
 use crate::store::{
-    Backlog, Claim, ClaimedEvent, EventFilter, EventState, Evidence, Lease, NewEvent, Order, Purge,
-    SessionOrder, StoreError, StoredEvent,
+    Beginning, Claim, ClaimedEvent, EventState, Lease, NewEvent, Order, SessionOrder, StoreError,
 };
 
 #[derive(Default)]
 pub(super) struct State {
-    events: HashMap<Arc<str>, Record>,
-    /// Ids in the order in which their events ended. One that was replayed may be here twice.
-    ended: VecDeque<Arc<str>>,
+    pub(super) events: HashMap<Arc<str>, Record>,
+    /// Ids in the order in which their events ended.
+    pub(super) ended: VecDeque<Arc<str>>,
     /// Unfinished events that a worker may claim, by the time to look at them and their position.
     queue: BTreeMap<(DateTime<Utc>, i64), Arc<str>>,
     sessions: HashMap<Arc<str>, Session>,
@@ -35,108 +35,6 @@ struct Session {
     remembered: usize,
 }
 
-pub(super) struct Record {
-    /// Whether a worker may claim it. Otherwise it is handled inline, and kept only to be recognised.
-    pub(super) queued: bool,
-    pub(super) runs: u32,
-    pub(super) phase: Phase,
-    position: i64,
-    token: u64,
-    received_at: DateTime<Utc>,
-    /// Its key in the queue.
-    wake: Option<DateTime<Utc>>,
-    /// Only of queued events: nobody reads the others again.
-    details: Option<Box<Details>>,
-}
-
-struct Details {
-    name: Option<String>,
-    session: Option<Arc<str>>,
-    sequence: u64,
-    data: Option<Json>,
-    evidence: Option<Arc<Evidence>>,
-    error: Option<String>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Phase {
-    Waiting { due: DateTime<Utc> },
-    Running { until: DateTime<Utc> },
-    Completed { at: DateTime<Utc> },
-    Dead { at: DateTime<Utc> },
-}
-
-impl Phase {
-    pub(super) fn state(self) -> EventState {
-        match self {
-            Self::Waiting { .. } => EventState::Waiting,
-            Self::Running { .. } => EventState::Running,
-            Self::Completed { .. } => EventState::Completed,
-            Self::Dead { .. } => EventState::Dead,
-        }
-    }
-
-    /// When a lease can be taken, if ever.
-    fn due(self) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Waiting { due: at } | Self::Running { until: at } => Some(at),
-            Self::Completed { .. } | Self::Dead { .. } => None,
-        }
-    }
-
-    fn finished(self) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Completed { at } | Self::Dead { at } => Some(at),
-            Self::Waiting { .. } | Self::Running { .. } => None,
-        }
-    }
-}
-
-impl Record {
-    pub(super) fn inline(now: DateTime<Utc>) -> Self {
-        Self {
-            queued: false,
-            runs: 0,
-            phase: Phase::Waiting { due: now },
-            position: 0,
-            token: 0,
-            received_at: now,
-            wake: None,
-            details: None,
-        }
-    }
-
-    pub(super) fn queued(event: &NewEvent, now: DateTime<Utc>) -> Self {
-        let details = Details {
-            name: event.name(),
-            session: event.session_id().map(Into::into),
-            sequence: event.sequence,
-            data: Some(event.json().clone()),
-            evidence: event.evidence.clone(),
-            error: event.dead.as_deref().map(Into::into),
-        };
-        Self { queued: true, details: Some(Box::new(details)), ..Self::inline(now) }
-    }
-
-    pub(super) fn failed(&mut self, error: &str) {
-        if let Some(details) = &mut self.details {
-            details.error = Some(error.to_owned());
-        }
-    }
-
-    /// Nobody needs the text of a completed event any more.
-    pub(super) fn forget_text(&mut self) {
-        if let Some(details) = &mut self.details {
-            (details.data, details.error) = (None, None);
-        }
-    }
-
-    fn session(&self) -> Option<(&Arc<str>, u64)> {
-        let details = self.details.as_deref()?;
-        Some((details.session.as_ref()?, details.sequence))
-    }
-}
-
 impl State {
     pub(super) fn len(&self) -> usize {
         self.events.len()
@@ -153,10 +51,64 @@ impl State {
             .ok_or_else(|| StoreError::LeaseLost(lease.event_id.clone()))
     }
 
-    pub(super) fn was_completed_under(&self, lease: &Lease) -> bool {
-        self.record(&lease.event_id).is_some_and(|record| {
-            record.token == lease.token && record.phase.state() == EventState::Completed
-        })
+    /// Inline mode takes every delivery through here and through [`complete`](Self::complete), so the event is
+    /// looked up once, and nothing is done for the indexes, which it is not in.
+    pub(super) fn begin(
+        &mut self,
+        event: NewEvent,
+        capacity: usize,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Beginning, StoreError> {
+        let id = Arc::clone(&event.id);
+        match self.events.get(&id).map(|record| record.phase) {
+            None => {}
+            Some(Phase::Completed { .. }) => return Ok(Beginning::Completed),
+            Some(Phase::Dead { .. }) => return Ok(Beginning::Buried),
+            Some(Phase::Running { until }) if until > now => return Ok(Beginning::Running),
+            // The provider decides when to try again, so the time noted by `retry` does not hold it back.
+            Some(Phase::Running { .. } | Phase::Waiting { .. }) => {
+                return Ok(Beginning::Run(self.lease(&id, until)));
+            }
+        }
+        self.make_room(capacity)?;
+        let (token, position) = (self.next_token(), self.next_position());
+        let phase = Phase::Running { until };
+        let record = Record { runs: 1, phase, position, token, ..Record::inline(event, now) };
+        self.events.insert(Arc::clone(&id), record);
+        Ok(Beginning::Run(Lease::new(id, token)))
+    }
+
+    /// Whether others of its session may have waited for this.
+    pub(super) fn complete(&mut self, lease: &Lease, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        let lost = || StoreError::LeaseLost(lease.event_id.clone());
+        let record = self.events.get_mut(&lease.event_id).filter(|record| record.token == lease.token);
+        let record = record.ok_or_else(lost)?;
+        match record.phase {
+            Phase::Completed { .. } => Ok(false),
+            Phase::Running { .. } if record.queued => {
+                record.forget_text();
+                self.enter(&lease.event_id, Phase::Completed { at });
+                Ok(true)
+            }
+            Phase::Running { .. } => {
+                record.forget_text();
+                record.phase = Phase::Completed { at };
+                self.ended.push_back(lease.event_id.clone());
+                Ok(false)
+            }
+            Phase::Waiting { .. } | Phase::Dead { .. } => Err(lost()),
+        }
+    }
+
+    fn next_token(&mut self) -> u64 {
+        self.last_token = self.last_token.saturating_add(1);
+        self.last_token
+    }
+
+    fn next_position(&mut self) -> i64 {
+        self.last_position = self.last_position.saturating_add(1);
+        self.last_position
     }
 
     pub(super) fn make_room(&mut self, capacity: usize) -> Result<(), StoreError> {
@@ -171,20 +123,36 @@ impl State {
     }
 
     pub(super) fn add(&mut self, id: &Arc<str>, mut record: Record, phase: Phase) {
-        self.last_position = self.last_position.saturating_add(1);
-        record.position = self.last_position;
+        record.position = self.next_position();
+        self.remember_session(&record);
+        self.events.insert(Arc::clone(id), record);
+        self.enter(id, phase);
+    }
+
+    /// From now on a worker may claim an event that was begun inline and is not finished.
+    pub(super) fn put_into_queue(&mut self, id: &Arc<str>) {
+        let Some(record) = self.events.get_mut(id) else { return };
+        let Some(event) = record.begun.take() else { return };
+        record.queued = true;
+        let details = record.details.insert(Box::new(Details::of(&event)));
+        if let Some(session) = &details.session {
+            self.sessions.entry(Arc::clone(session)).or_default().remembered += 1;
+        }
+        let phase = record.phase;
+        self.enter(id, phase);
+    }
+
+    fn remember_session(&mut self, record: &Record) {
         if let Some((session, _)) = record.session() {
             self.sessions.entry(Arc::clone(session)).or_default().remembered += 1;
         }
-        self.events.insert(Arc::clone(id), record);
-        self.enter(id, phase);
     }
 
     /// Puts an event into another phase, and into or out of the indexes.
     pub(super) fn enter(&mut self, id: &Arc<str>, phase: Phase) {
         let Self { events, ended, queue, sessions, .. } = self;
         let Some(record) = events.get_mut(id) else { return };
-        record.phase = phase;
+        let before = std::mem::replace(&mut record.phase, phase);
         let wake = phase.due().filter(|_| record.queued);
         look_at(queue, record, id, wake);
         if phase.finished().is_some() {
@@ -201,16 +169,13 @@ impl State {
         if phase.state() == EventState::Completed {
             session.highest = session.highest.max(sequence);
         }
-        if phase.state() != EventState::Running {
-            // Those that it held back are looked at anew.
-            for other in session.unfinished.values() {
-                if let Some(record) = events.get_mut(other)
-                    && let Phase::Waiting { due } = record.phase
-                    && record.queued
-                {
-                    look_at(queue, record, other, Some(due));
-                }
-            }
+        // The one that comes first now is looked at anew. It holds all others back, wherever they stand.
+        if before.state() == EventState::Running
+            && let Some(first) = session.unfinished.values().next()
+            && let Some(record) = events.get_mut(first)
+            && let Some(due) = record.phase.due()
+        {
+            look_at(queue, record, first, Some(due));
         }
     }
 
@@ -232,8 +197,7 @@ impl State {
     }
 
     pub(super) fn lease(&mut self, id: &Arc<str>, until: DateTime<Utc>) -> Lease {
-        self.last_token = self.last_token.saturating_add(1);
-        let token = self.last_token;
+        let token = self.next_token();
         if let Some(record) = self.events.get_mut(id) {
             record.runs = record.runs.saturating_add(1);
             record.token = token;
@@ -293,70 +257,7 @@ impl State {
             }
         }
         let waited = (now - record.received_at).to_std().unwrap_or_default();
-        Order::judge(sequence, session.highest, waited, grace).map_err(|rest| now + rest)
-    }
-
-    pub(super) fn get(&self, id: &str) -> Option<StoredEvent> {
-        let (id, record) = self.events.get_key_value(id)?;
-        Some(stored(id, record))
-    }
-
-    pub(super) fn list(&self, filter: &EventFilter) -> Vec<StoredEvent> {
-        let fits = |record: &Record| {
-            let name = record.details.as_deref().and_then(|details| details.name.as_deref());
-            let session = record.session().map(|(session, _)| &**session);
-            filter.state.is_none_or(|state| record.phase.state() == state)
-                && filter.before.is_none_or(|before| record.position < before)
-                && (filter.name.is_none() || name == filter.name.as_deref())
-                && (filter.session_id.is_none() || session == filter.session_id.as_deref())
-        };
-        let mut events: Vec<_> = self.events.iter().filter(|(_, record)| fits(record)).collect();
-        events.sort_unstable_by_key(|(_, record)| std::cmp::Reverse(record.position));
-        events.into_iter().take(filter.limit).map(|(id, record)| stored(id, record)).collect()
-    }
-
-    pub(super) fn oldest_dead(&self, limit: usize) -> Vec<Arc<str>> {
-        let dead = |(_, record): &(&Arc<str>, &Record)| record.phase.state() == EventState::Dead;
-        let mut dead: Vec<_> = self.events.iter().filter(dead).collect();
-        dead.sort_unstable_by_key(|(_, record)| record.position);
-        dead.into_iter().take(limit).map(|(id, _)| Arc::clone(id)).collect()
-    }
-
-    pub(super) fn replay(&mut self, id: &Arc<str>, due: DateTime<Utc>) {
-        if let Some(record) = self.events.get_mut(id) {
-            record.runs = 0;
-        }
-        self.enter(id, Phase::Waiting { due });
-    }
-
-    pub(super) fn purge(&mut self, purge: Purge, before: DateTime<Utc>) -> usize {
-        let mut old: Vec<_> = self
-            .events
-            .iter()
-            .filter(|(_, record)| record.phase.state() == purge.state)
-            .filter_map(|(id, record)| Some((record.phase.finished().filter(|at| *at <= before)?, id)))
-            .collect();
-        old.sort_unstable();
-        let old: Vec<_> = old.into_iter().take(purge.limit).map(|(_, id)| Arc::clone(id)).collect();
-        for id in &old {
-            self.forget(id);
-        }
-        old.len()
-    }
-
-    pub(super) fn count(&self, state: EventState) -> u64 {
-        self.events.values().filter(|record| record.phase.state() == state).count() as u64
-    }
-
-    pub(super) fn backlog(&self, now: DateTime<Utc>) -> Backlog {
-        let waiting = |record: &&Record| record.phase.state() == EventState::Waiting;
-        let oldest = self.events.values().filter(waiting).map(|record| record.received_at).min();
-        Backlog {
-            waiting: self.count(EventState::Waiting),
-            running: self.count(EventState::Running),
-            dead: self.count(EventState::Dead),
-            oldest_waiting: oldest.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
-        }
+        Order::judge(sequence, session.highest, waited, grace).map_err(|rest| after(now, rest))
     }
 }
 
@@ -376,21 +277,10 @@ fn look_at(
     }
 }
 
-fn stored(id: &str, record: &Record) -> StoredEvent {
-    let details = record.details.as_deref();
-    StoredEvent {
-        position: record.position,
-        id: id.to_owned(),
-        name: details.and_then(|details| details.name.clone()),
-        session_id: record.session().map(|(session, _)| session.to_string()),
-        sequence: details.map_or(0, |details| details.sequence),
-        state: record.phase.state(),
-        runs: record.runs,
-        received_at: record.received_at,
-        due_at: record.phase.due(),
-        finished_at: record.phase.finished(),
-        error: details.and_then(|details| details.error.clone()),
-        data: details.and_then(|details| details.data.as_ref()).map(|data| data.get().to_owned()),
-        evidence: details.and_then(|details| details.evidence.as_deref().cloned()),
+#[cfg(test)]
+impl State {
+    /// How many there are of everything: events, those that ended, the queue, sessions.
+    pub(super) fn sizes(&self) -> [usize; 4] {
+        [self.events.len(), self.ended.len(), self.queue.len(), self.sessions.len()]
     }
 }
