@@ -1,0 +1,104 @@
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use idnow_webhooks_core::Clock;
+use idnow_webhooks_core::store::Retention;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::Notify;
+
+use crate::core::{Bell, Core};
+use crate::error::{ConnectError, explain};
+use crate::insert::Inserts;
+use crate::schema::Schema;
+use crate::settle::Settles;
+use crate::store::{Handle, PostgresStore};
+use crate::work::LIMIT;
+use crate::{listen, retention};
+
+const CONNECTIONS: u32 = 16;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Sets up a [`PostgresStore`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is opened before `connect` or `with_pool`"]
+pub struct PostgresStoreBuilder {
+    retention: Retention,
+    lanes: usize,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl Default for PostgresStoreBuilder {
+    fn default() -> Self {
+        Self { retention: Retention::default(), lanes: 2, clock: None }
+    }
+}
+
+impl PostgresStoreBuilder {
+    /// How long completed events are remembered (default: 30 days).
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// How many commits of new events are under way at once (default: 2, at least 1). Each takes all events that wait,
+    /// up to 64, and one connection of the pool.
+    pub fn insert_lanes(mut self, lanes: usize) -> Self {
+        self.lanes = lanes.clamp(1, 64);
+        self
+    }
+
+    /// Goes by another clock than the server's. For tests: replicas that go by different clocks would take each
+    /// other's events.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Opens the store at an address, with up to 16 connections and one more to hear of new events; see
+    /// [`PostgresStore::connect`]. A call that gets no connection within 3 s fails.
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, ConnectError> {
+        Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        let mut options = PgConnectOptions::from_str(url).map_err(|error| match error {
+            sqlx::Error::Configuration(source) => ConnectError::Address(source.to_string()),
+            error => ConnectError::Address(error.to_string()),
+        })?;
+        if options.get_application_name().is_none() {
+            options = options.application_name("idnow-webhooks");
+        }
+        // A pool only says that there was no connection in time, not why.
+        let first = async { PgConnection::connect_with(&options).await?.close().await };
+        let first = tokio::time::timeout(LIMIT, first).await;
+        let first = first.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+        first.map_err(|error| ConnectError::Unavailable(explain("connecting to PostgreSQL", &error)))?;
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        self.with_pool(pool.connect_lazy_with(options)).await
+    }
+
+    /// Opens the store on connections of your own. The tables are where the connections' `search_path` says.
+    ///
+    /// The pool should have more connections than [`insert_lanes`](Self::insert_lanes) and the handlers'
+    /// [transactions](PostgresStore::transaction) can take at once, and a short time-out for getting one: the pool's
+    /// default of 30 s is longer than a delivery may take. One more connection, made with the pool's settings but
+    /// outside of it, hears of new events.
+    pub async fn with_pool(self, pool: PgPool) -> Result<PostgresStore, ConnectError> {
+        let runtime = Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        let schema = Schema::prepare(&pool).await?;
+        let (bell, news) = (Bell::default(), Notify::new());
+        let core = Arc::new(Core { pool, schema, clock: self.clock, bell, news });
+        // What this store tells others, it need not hear itself.
+        let myself = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let mut tasks = vec![
+            runtime.spawn(listen::tell(Arc::clone(&core), myself.clone())).abort_handle(),
+            runtime.spawn(listen::hear(Arc::clone(&core), myself)).abort_handle(),
+        ];
+        if self.retention != Retention::FOREVER {
+            tasks.push(runtime.spawn(retention::run(Arc::clone(&core), self.retention)).abort_handle());
+        }
+        let (inserts, settles) = (Inserts::start(&core, self.lanes), Settles::start(&core));
+        Ok(PostgresStore::new(Handle { core, inserts, settles, tasks }))
+    }
+}

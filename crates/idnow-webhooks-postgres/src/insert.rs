@@ -1,0 +1,183 @@
+//! Insertions, many in one commit.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use idnow_webhooks_core::store::{Insertion, NewEvent, StoreError};
+use sqlx::Row;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::core::Core;
+use crate::error::{explain, is_of_one_row, too_slow};
+use crate::work::{Alone, LIMIT, Work, text};
+
+/// The most events in one commit.
+const BATCH: usize = 64;
+/// How many events may wait for a place in a batch. Beyond that, their callers wait for a place to wait.
+const QUEUE: usize = 1024;
+
+const INSERT: &str = "
+    INSERT INTO idnow_webhooks_events (event_id, name, session, sequence, state, queued, runs, token, received_at,
+        due, wake, finished_at, error, data, evidence_token, evidence_key)
+    SELECT new.event_id, new.name, new.session, new.sequence, CASE WHEN new.error IS NULL THEN 0 ELSE 3 END,
+        true, 0, (random() * 2 ^ 62)::int8, now, CASE WHEN new.error IS NULL THEN now END, CASE WHEN new.error IS NULL THEN now END,
+        CASE WHEN new.error IS NOT NULL THEN now END, new.error, new.data, new.evidence_token, new.evidence_key
+    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now), UNNEST($2::text[], $3::text[],
+        $4::text[], $5::int8[], $6::text[], $7::text[], $8::text[], $9::text[])
+        AS new (event_id, name, session, sequence, error, data, evidence_token, evidence_key)
+    ON CONFLICT (event_id) DO NOTHING
+    RETURNING event_id";
+
+/// An event that was begun inline and is not finished: the provider will not send it again, however that ends, because
+/// this delivery is answered 2xx. So a worker may claim it from now on.
+const INTO_QUEUE: &str = "
+    UPDATE idnow_webhooks_events SET queued = true, wake = due WHERE position IN (
+        SELECT position FROM idnow_webhooks_events
+        WHERE event_id = ANY($1) AND state < 2 AND NOT queued ORDER BY event_id FOR NO KEY UPDATE)";
+
+/// A new event, as its row will have it.
+#[derive(Debug)]
+pub(crate) struct NewRow {
+    pub(crate) event: NewEvent,
+    pub(crate) name: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+impl NewRow {
+    pub(crate) fn new(event: NewEvent) -> Self {
+        let name = event.name().as_deref().map(text);
+        let error = event.dead.as_deref().map(text);
+        Self { name, session: event.session_id(), error, event }
+    }
+
+    pub(crate) fn sequence(&self) -> i64 {
+        i64::try_from(self.event.sequence).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn evidence(&self) -> (Option<&str>, Option<&str>) {
+        let evidence = self.event.evidence.as_deref();
+        (evidence.map(|evidence| &*evidence.token), evidence.and_then(|evidence| evidence.key.as_deref()))
+    }
+}
+
+struct Waiting {
+    row: NewRow,
+    answer: oneshot::Sender<Result<Insertion, String>>,
+}
+
+/// Where insertions wait for a lane. The lanes end when all of these are gone.
+pub(crate) struct Inserts(mpsc::Sender<Waiting>);
+
+impl Inserts {
+    /// Several lanes, so that the next batch is under way while one waits for the disk.
+    pub(crate) fn start(core: &Arc<Core>, lanes: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let queue = Arc::new(Mutex::new(receiver));
+        for _ in 0..lanes {
+            tokio::spawn(lane(Arc::clone(core), Arc::clone(&queue)));
+        }
+        Self(sender)
+    }
+
+    pub(crate) async fn insert(&self, event: NewEvent) -> Result<Insertion, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || StoreError::unavailable("storing an event: the store has stopped");
+        let waiting = Waiting { row: NewRow::new(event), answer };
+        self.0.send(waiting).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?.map_err(StoreError::unavailable)
+    }
+}
+
+/// A batch is whatever came while the last one was on its way: nobody waits for a timer.
+async fn lane(core: Arc<Core>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.lock().await.recv_many(&mut batch, BATCH).await > 0 {
+        // Those whose caller has gone may as well not be stored.
+        let batch: Vec<_> = batch.drain(..).filter(|waiting| !waiting.answer.is_closed()).collect();
+        let (rows, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.row, waiting.answer)).unzip();
+        let results = store(&core, &rows).await;
+        if rows.iter().zip(&results).any(|(row, result)| *result == Ok(Insertion::New) && row.error.is_none())
+        {
+            core.added();
+        }
+        for (answer, result) in answers.into_iter().zip(results) {
+            // Its caller may be gone by now.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+async fn store(core: &Core, rows: &[NewRow]) -> Vec<Result<Insertion, String>> {
+    // In the order of their ids, in which all replicas insert: otherwise two batches could wait for each other.
+    let mut unique = BTreeMap::new();
+    for row in rows {
+        unique.entry(&*row.event.id).or_insert(row);
+    }
+    let unique: Vec<_> = unique.into_values().collect();
+    let mut new = HashSet::new();
+    let mut failed = BTreeMap::new();
+    match attempt(core, &unique).await {
+        Ok(ids) => new.extend(ids),
+        // One row must not keep the others out.
+        Err((_, true)) if unique.len() > 1 => {
+            for row in unique {
+                match attempt(core, &[row]).await {
+                    Ok(ids) => new.extend(ids),
+                    Err((error, _)) => drop(failed.insert(&*row.event.id, error)),
+                }
+            }
+        }
+        Err((error, _)) => failed.extend(unique.iter().map(|row| (&*row.event.id, error.clone()))),
+    }
+    let result = |row: &NewRow| match failed.get(&*row.event.id) {
+        Some(error) => Err(error.clone()),
+        // Only the first of those with the same id is new.
+        None if new.remove(&*row.event.id) => Ok(Insertion::New),
+        None => Ok(Insertion::Duplicate),
+    };
+    rows.iter().map(result).collect()
+}
+
+/// The ids of those that are new; or the error, and whether one of the rows may be the cause.
+async fn attempt(core: &Core, rows: &[&NewRow]) -> Result<Vec<String>, (String, bool)> {
+    const WHAT: &str = "storing events";
+    match tokio::time::timeout(LIMIT, insert(core, rows)).await {
+        Ok(result) => result.map_err(|error| (explain(WHAT, &error), is_of_one_row(&error))),
+        Err(_) => Err((too_slow(WHAT, LIMIT), false)),
+    }
+}
+
+async fn insert(core: &Core, rows: &[&NewRow]) -> Result<Vec<String>, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut work = Work::begin(&core.pool, Alone::No).await?;
+    let query = sqlx::query(INSERT)
+        .bind(core.now())
+        .bind(column(rows, |row| &*row.event.id))
+        .bind(column(rows, |row| row.name.as_deref()))
+        .bind(column(rows, |row| row.session.as_deref()))
+        .bind(column(rows, NewRow::sequence))
+        .bind(column(rows, |row| row.error.as_deref()))
+        .bind(column(rows, |row| row.event.data()))
+        .bind(column(rows, |row| row.evidence().0))
+        .bind(column(rows, |row| row.evidence().1));
+    let inserted = query.fetch_all(&mut *work).await?;
+    let inserted: Vec<String> = inserted.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let mut queued = 0;
+    if inserted.len() < rows.len() {
+        let query = sqlx::query(INTO_QUEUE).bind(column(rows, |row| &*row.event.id));
+        queued = query.execute(&mut *work).await?.rows_affected();
+    }
+    work.commit().await?;
+    if queued > 0 || !inserted.is_empty() {
+        core.added();
+    }
+    Ok(inserted)
+}
+
+fn column<'a, T>(rows: &[&'a NewRow], value: impl Fn(&'a NewRow) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
+}

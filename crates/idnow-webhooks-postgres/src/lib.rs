@@ -1,0 +1,42 @@
+//! Durable event store of the idnow-webhooks SDK in PostgreSQL, shared by many replicas.
+//!
+//! [`PostgresStore`] is an [`EventStore`]. What it answers for:
+//!
+//! - **Nothing is lost.** An insertion returns after its commit is on the server's disk (`synchronous_commit = on`,
+//!   whatever the database is set to). Concurrent insertions share commits; one alone does not wait for others.
+//! - **Nothing is handled twice at once.** Replicas never hold a lease on the same event. All times are the server's, so
+//!   their clocks do not matter.
+//! - **Sessions stay in order.** Two replicas never take two events of one session, if the worker heeds the order.
+//! - **Effects happen once.** A handler's writes and the completion of its event can share one transaction: see
+//!   [`PostgresStore::transaction`].
+//! - **It recovers by itself.** While the server is down, full or read-only, calls fail with
+//!   [`StoreError::Unavailable`], and the provider delivers again later.
+//!
+//! Workers hear of new events at once, from other processes by `LISTEN` and `NOTIFY`. Behind a pooler that cannot do
+//! that they find them by polling. A pooler must keep a transaction on one connection.
+//!
+//! The tables `idnow_webhooks_events` and `idnow_webhooks_schema` are made at start, next to your own if you like. The
+//! user needs `CREATE` on the schema only for that; afterwards `SELECT`, `INSERT`, `UPDATE` and `DELETE` on these two.
+//!
+//! [`EventStore`]: idnow_webhooks_core::store::EventStore
+//! [`StoreError::Unavailable`]: idnow_webhooks_core::store::StoreError::Unavailable
+
+mod begin;
+mod builder;
+mod claim;
+mod core;
+mod error;
+mod insert;
+mod listen;
+mod operators;
+mod retention;
+mod schema;
+mod settle;
+mod store;
+mod transaction;
+mod work;
+
+pub use builder::PostgresStoreBuilder;
+pub use error::ConnectError;
+pub use store::PostgresStore;
+pub use transaction::PostgresTransaction;

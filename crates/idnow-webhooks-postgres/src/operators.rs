@@ -1,0 +1,189 @@
+//! What operators see and do.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use idnow_webhooks_core::store::{
+    Backlog, EventFilter, EventState, Evidence, Replay, StoreError, StoredEvent,
+};
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, QueryBuilder, Row};
+
+use crate::core::Core;
+use crate::error::unavailable;
+use crate::work::{Alone, Work};
+
+const SELECT: &str = "
+    SELECT position, event_id, name, session, sequence, state, runs, received_at, due, finished_at, error, data,
+        evidence_token, evidence_key
+    FROM idnow_webhooks_events WHERE true";
+
+const REPLAY: &str = "
+    UPDATE idnow_webhooks_events SET state = 0, runs = 0, due = now, wake = now, queued = true, finished_at = NULL
+    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now)
+    WHERE event_id = $2 AND state IN (0, 3)";
+
+const REPLAY_DEAD: &str = "
+    UPDATE idnow_webhooks_events SET state = 0, runs = 0, due = now, wake = now, queued = true, finished_at = NULL
+    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now)
+    WHERE position IN (
+        SELECT position FROM idnow_webhooks_events WHERE state = 3 ORDER BY position LIMIT $2
+        FOR UPDATE SKIP LOCKED)";
+
+/// What failed inline waits for the provider, and so is nobody's work here.
+const BACKLOG: &str = "
+    SELECT count(*) FILTER (WHERE state = 0 AND queued), count(*) FILTER (WHERE state = 1),
+        (SELECT count(*) FROM idnow_webhooks_events WHERE state = 3),
+        min(received_at) FILTER (WHERE state = 0 AND queued), COALESCE($1::timestamptz, statement_timestamp())
+    FROM idnow_webhooks_events WHERE state < 2";
+
+impl Core {
+    pub(crate) async fn list(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
+        if [&filter.name, &filter.session_id].into_iter().flatten().any(|text| cannot_be(text)) {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::<Postgres>::new(SELECT);
+        if let Some(state) = filter.state {
+            // A literal, so that the planner sees which index covers it.
+            query.push(format_args!(" AND state = {}", number(state)));
+        }
+        if let Some(name) = &filter.name {
+            query.push(" AND name = ").push_bind(name);
+        }
+        if let Some(session) = &filter.session_id {
+            // In two parts, as the indexes are.
+            query.push(" AND (state < 2 AND session = ").push_bind(session);
+            query.push(" OR state >= 2 AND session = ").push_bind(session).push(")");
+        }
+        if let Some(before) = filter.before {
+            query.push(" AND position < ").push_bind(before);
+        }
+        query.push(" ORDER BY position DESC LIMIT ").push_bind(limit(filter.limit));
+        let rows = query.build().fetch_all(&self.pool).await;
+        let events = rows.and_then(|rows| rows.iter().map(stored).collect());
+        events.map_err(|error| unavailable("listing events", &error))
+    }
+
+    pub(crate) async fn get(&self, event_id: &str) -> Result<Option<StoredEvent>, StoreError> {
+        if cannot_be(event_id) {
+            return Ok(None);
+        }
+        let mut query = QueryBuilder::<Postgres>::new(SELECT);
+        query.push(" AND event_id = ").push_bind(event_id);
+        let row = query.build().fetch_optional(&self.pool).await;
+        let event = row.and_then(|row| row.as_ref().map(stored).transpose());
+        event.map_err(|error| unavailable("reading an event", &error))
+    }
+
+    pub(crate) async fn replay(&self, event_id: &str) -> Result<Replay, StoreError> {
+        if cannot_be(event_id) {
+            return Ok(Replay::Unknown);
+        }
+        let replay = self.try_replay(event_id).await;
+        let replay = replay.map_err(|error| unavailable("replaying an event", &error))?;
+        if replay == Replay::Queued {
+            self.added();
+        }
+        Ok(replay)
+    }
+
+    async fn try_replay(&self, event_id: &str) -> Result<Replay, sqlx::Error> {
+        let mut work = Work::begin(&self.pool, self.settling()).await?;
+        let replayed = sqlx::query(REPLAY).bind(self.now()).bind(event_id).execute(&mut *work).await?;
+        let replay = if replayed.rows_affected() > 0 {
+            Replay::Queued
+        } else {
+            let query = sqlx::query("SELECT state FROM idnow_webhooks_events WHERE event_id = $1");
+            match query.bind(event_id).fetch_optional(&mut *work).await? {
+                Some(row) => Replay::Refused(state(row.try_get(0)?)),
+                None => Replay::Unknown,
+            }
+        };
+        work.commit().await?;
+        Ok(replay)
+    }
+
+    pub(crate) async fn replay_dead(&self, most: usize) -> Result<usize, StoreError> {
+        let replayed = async {
+            let mut work = Work::begin(&self.pool, self.settling()).await?;
+            let query = sqlx::query(REPLAY_DEAD).bind(self.now()).bind(limit(most));
+            let replayed = query.execute(&mut *work).await?.rows_affected();
+            work.commit().await?;
+            Ok(replayed)
+        };
+        let replayed = replayed.await.map_err(|error| unavailable("replaying dead letters", &error))?;
+        if replayed > 0 {
+            self.added();
+        }
+        Ok(usize::try_from(replayed).unwrap_or(usize::MAX))
+    }
+
+    pub(crate) async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let backlog = async {
+            // For its settings: this must not read the whole table.
+            let mut work = Work::begin(&self.pool, Alone::No).await?;
+            let row = sqlx::query(BACKLOG).bind(self.now()).fetch_one(&mut *work).await?;
+            work.roll_back().await?;
+            let (oldest, now): (Option<DateTime<Utc>>, DateTime<Utc>) = (row.try_get(3)?, row.try_get(4)?);
+            Ok(Backlog {
+                waiting: count(&row, 0)?,
+                running: count(&row, 1)?,
+                dead: count(&row, 2)?,
+                oldest_waiting: oldest.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
+            })
+        };
+        backlog.await.map_err(|error| unavailable("counting events", &error))
+    }
+
+    pub(crate) async fn completed(&self) -> Result<u64, StoreError> {
+        let query = sqlx::query("SELECT count(*) FROM idnow_webhooks_events WHERE state = 2");
+        let row = query.fetch_one(&self.pool).await;
+        row.and_then(|row| count(&row, 0)).map_err(|error| unavailable("counting completed events", &error))
+    }
+}
+
+/// PostgreSQL has no such text, so nothing here has it.
+fn cannot_be(text: &str) -> bool {
+    text.contains('\0')
+}
+
+fn count(row: &PgRow, column: usize) -> Result<u64, sqlx::Error> {
+    Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
+}
+
+pub(crate) fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+fn number(state: EventState) -> i16 {
+    match state {
+        EventState::Waiting => 0,
+        EventState::Running => 1,
+        EventState::Completed => 2,
+        EventState::Dead => 3,
+    }
+}
+
+fn state(number: i16) -> EventState {
+    EventState::ALL.into_iter().find(|state| self::number(*state) == number).unwrap_or(EventState::Dead)
+}
+
+fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
+    let evidence: Option<String> = row.try_get("evidence_token")?;
+    let key: Option<String> = row.try_get("evidence_key")?;
+    Ok(StoredEvent {
+        position: row.try_get("position")?,
+        id: row.try_get("event_id")?,
+        name: row.try_get("name")?,
+        session_id: row.try_get("session")?,
+        sequence: u64::try_from(row.try_get::<i64, _>("sequence")?).unwrap_or(0),
+        state: state(row.try_get("state")?),
+        runs: u32::try_from(row.try_get::<i32, _>("runs")?).unwrap_or(0),
+        received_at: row.try_get("received_at")?,
+        due_at: row.try_get("due")?,
+        finished_at: row.try_get("finished_at")?,
+        error: row.try_get("error")?,
+        data: Some(row.try_get("data")?),
+        evidence: evidence.map(|token| Evidence::new(token, key)),
+    })
+}

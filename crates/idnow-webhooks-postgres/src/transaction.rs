@@ -1,0 +1,181 @@
+//! A handler's part in the store's own transaction.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use idnow_webhooks_core::event::Event;
+use idnow_webhooks_core::store::{Lease, StoreError};
+use sqlx::{PgConnection, Postgres, Row, Transaction};
+
+use crate::core::Core;
+use crate::error::unavailable;
+use crate::settle::{token, wake_followers};
+use crate::store::PostgresStore;
+use crate::work::{FOR_HANDLER, LIMIT, within};
+
+/// Locked so, the event cannot be claimed, even when its lease runs out; but the lease can be extended.
+const HOLD: &str = "
+    SELECT FROM idnow_webhooks_events WHERE event_id = $1 AND token = $2 AND state = 1 FOR KEY SHARE";
+
+const COMPLETE: &str = "
+    UPDATE idnow_webhooks_events SET state = 2, due = NULL, wake = NULL, error = NULL,
+        finished_at = COALESCE($1::timestamptz, clock_timestamp())
+    WHERE event_id = $2 AND token = $3 AND state = 1
+    RETURNING CASE WHEN queued THEN session END";
+
+/// A transaction in which a handler's writes and the completion of its event are committed together, or not at all.
+///
+/// It is a connection of sqlx: give `&mut *transaction` to queries. Dropping it rolls everything back. Its isolation
+/// level is READ COMMITTED. While it is open, nobody else can take the event, even if the lease runs out.
+///
+/// It takes one connection of the pool for as long as it lives.
+pub struct PostgresTransaction {
+    transaction: Transaction<'static, Postgres>,
+    lease: Lease,
+    core: Arc<Core>,
+}
+
+impl PostgresStore {
+    /// Begins a transaction for the handler of this event.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = idnow_webhooks_private_postgres::PrivatePostgres::start().await?;
+    /// # let url = server.create_database().await?;
+    /// use idnow_webhooks_core::event::{Event, SessionCompleted};
+    /// use idnow_webhooks_core::{EventRouter, HandlerError, Worker};
+    /// use idnow_webhooks_postgres::PostgresStore;
+    ///
+    /// let store = PostgresStore::connect(&url).await?;
+    /// # sqlx::raw_sql("CREATE TABLE customers (session text)").execute(store.pool()).await?;
+    /// let handlers = EventRouter::new().on({
+    ///     let store = store.clone();
+    ///     move |event: Event<SessionCompleted>| {
+    ///         let store = store.clone();
+    ///         async move {
+    ///             let mut transaction = store.transaction(&event).await?;
+    ///             sqlx::query("INSERT INTO customers (session) VALUES ($1)")
+    ///                 .bind(event.payload.session_id.to_string())
+    ///                 .execute(&mut *transaction)
+    ///                 .await?;
+    ///             transaction.commit().await?;
+    ///             Ok(())
+    ///         }
+    ///     }
+    /// });
+    /// let worker = Worker::builder(store.clone(), handlers).start()?;
+    /// # use idnow_webhooks_core::store::{EventStore, NewEvent};
+    /// # let event = idnow_webhooks_testkit::SampleEvent::completed();
+    /// # store.insert(NewEvent::from_json(&event.data().to_string()).ok_or("no event")?).await?;
+    /// # while store.completed().await? == 0 {
+    /// #     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// # }
+    /// # let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM customers");
+    /// # assert_eq!(count.fetch_one(store.pool()).await?, 1);
+    /// # worker.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`] if somebody else may be handling the event by now. [`StoreError::Unavailable`] if
+    /// there is no connection, or the event was not given out by a store: only such an event can be completed.
+    pub async fn transaction<P>(&self, event: &Event<P>) -> Result<PostgresTransaction, StoreError> {
+        let run = event.run().ok_or_else(|| {
+            StoreError::unavailable(
+                "this event was not given out by a store, so there is nothing to complete",
+            )
+        })?;
+        self.transaction_under(&run.lease).await
+    }
+
+    /// The same for whoever holds the lease on an event.
+    pub async fn transaction_under(&self, lease: &Lease) -> Result<PostgresTransaction, StoreError> {
+        const WHAT: &str = "beginning a handler's transaction";
+        // No event has such an id, and PostgreSQL has no such text.
+        if lease.event_id.contains('\0') {
+            return Err(lost(lease));
+        }
+        let core = self.core();
+        let begin = async {
+            let mut transaction = core.pool.begin_with(FOR_HANDLER).await?;
+            let query = sqlx::query(HOLD).bind(&*lease.event_id).bind(token(lease));
+            let held = query.fetch_optional(&mut *transaction).await?;
+            Ok(held.map(|_| transaction))
+        };
+        let begin = async { begin.await.map_err(|error| unavailable(WHAT, &error)) };
+        let transaction = Box::pin(within(WHAT, LIMIT, begin)).await?.ok_or_else(|| lost(lease))?;
+        Ok(PostgresTransaction { transaction, lease: lease.clone(), core: Arc::clone(core) })
+    }
+}
+
+impl PostgresTransaction {
+    /// Completes the event, and commits that together with the handler's writes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`] if the lease has ended: nothing is committed. [`StoreError::Unavailable`] if the
+    /// commit failed, or the connection was lost before the server said how it went; the event is then handled again
+    /// unless it was committed. So return the error from the handler in any case.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        const WHAT: &str = "committing a handler's transaction";
+        let (core, lease) = (Arc::clone(&self.core), self.lease.clone());
+        let commit = async {
+            if self.complete().await? {
+                self.transaction.commit().await.map(|()| true)
+            } else {
+                self.transaction.rollback().await.map(|()| false)
+            }
+        };
+        let commit = async { commit.await.map_err(|error| unavailable(WHAT, &error)) };
+        if !within(WHAT, LIMIT, commit).await? {
+            return Err(lost(&lease));
+        }
+        core.bell.ring();
+        Ok(())
+    }
+
+    /// Takes everything back. The event is not completed.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        let rollback = self.transaction.rollback().await;
+        rollback.map_err(|error| unavailable("rolling a handler's transaction back", &error))
+    }
+
+    async fn complete(&mut self) -> Result<bool, sqlx::Error> {
+        let (core, lease) = (&self.core, &self.lease);
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(core.schema.key);
+        lock.execute(&mut *self.transaction).await?;
+        let complete = sqlx::query(COMPLETE).bind(core.now()).bind(&*lease.event_id).bind(token(lease));
+        let Some(row) = complete.fetch_optional(&mut *self.transaction).await? else { return Ok(false) };
+        let session: Option<String> = row.try_get(0)?;
+        wake_followers(&mut self.transaction, session.into_iter().collect()).await?;
+        Ok(true)
+    }
+}
+
+fn lost(lease: &Lease) -> StoreError {
+    StoreError::LeaseLost(Arc::clone(&lease.event_id))
+}
+
+impl Deref for PostgresTransaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for PostgresTransaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}
+
+impl fmt::Debug for PostgresTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTransaction").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}

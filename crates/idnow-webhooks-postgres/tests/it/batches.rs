@@ -1,0 +1,187 @@
+use std::time::Duration;
+
+use idnow_webhooks_core::store::{EventStore, Insertion, StoreError};
+use idnow_webhooks_postgres::PostgresStore;
+use idnow_webhooks_testkit::SampleEvent;
+use sqlx::PgPool;
+
+use crate::support::{claim, claim_one, database, event, event_with_id, new, number, pool, run};
+
+/// Commits in this database, as the server counts them. Connections report within a second, or when they close.
+async fn commits(pool: &PgPool) -> i64 {
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    number(pool, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_calls_share_commits() {
+    const EVENTS: u16 = 2000;
+    let url = database().await;
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let pool = pool(&url).await;
+    let before = commits(&pool).await;
+    let inserts = (0..EVENTS).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.insert(event()).await.unwrap() })
+    });
+    let inserts: Vec<_> = inserts.collect();
+    for insert in inserts {
+        assert_eq!(insert.await.unwrap(), Insertion::New);
+    }
+    let insertions = commits(&pool).await - before;
+    assert!(insertions < i64::from(EVENTS) / 4, "{insertions} commits");
+
+    let claimed = claim(&store, EVENTS.into()).await;
+    assert_eq!(claimed.len(), usize::from(EVENTS));
+    let before = commits(&pool).await;
+    let settles = claimed.into_iter().map(|event| {
+        let store = store.clone();
+        tokio::spawn(async move { store.complete(&event.lease).await.unwrap() })
+    });
+    let settles: Vec<_> = settles.collect();
+    for settle in settles {
+        settle.await.unwrap();
+    }
+    let settled = commits(&pool).await - before;
+    assert!(settled < i64::from(EVENTS) / 4, "{settled} commits");
+    assert_eq!(store.completed().await.unwrap(), u64::from(EVENTS));
+}
+
+/// Each commit must be on the disk, even where the database or the pool says otherwise.
+#[tokio::test]
+async fn commits_are_durable_whatever_the_database_is_set_to() {
+    let url = database().await;
+    let pool = pool(&url).await;
+    run(
+        &pool,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database());
+            EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database());
+         END $$",
+    )
+    .await;
+    let store = PostgresStore::connect(&url).await.unwrap();
+    run(
+        &pool,
+        "CREATE TABLE seen (synchronous text, isolation text, idle text);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO seen VALUES (current_setting('synchronous_commit'), current_setting('transaction_isolation'),
+                current_setting('idle_in_transaction_session_timeout'));
+            RETURN NULL;
+         END $$;
+         CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON idnow_webhooks_events EXECUTE FUNCTION note()",
+    )
+    .await;
+    store.insert(event()).await.unwrap();
+    let claimed = claim_one(&store).await;
+    store.extend(&claimed.lease, Duration::from_secs(9)).await.unwrap();
+    store.retry(&claimed.lease, Duration::ZERO, "later").await.unwrap();
+    let claimed = claim_one(&store).await;
+    store.transaction_under(&claimed.lease).await.unwrap().commit().await.unwrap();
+    store.begin(event(), Duration::from_secs(9)).await.unwrap();
+    let good = "synchronous = 'on' AND isolation = 'read committed'";
+    assert_eq!(number(&pool, &format!("SELECT count(*) FROM seen WHERE NOT ({good})")).await, 0);
+    assert!(number(&pool, "SELECT count(*) FROM seen").await >= 7);
+    // Only a handler may take its time (two statements): a machine that vanishes must not hold up the others.
+    assert_eq!(number(&pool, "SELECT count(*) FROM seen WHERE idle <> '5s'").await, 2);
+}
+
+/// Two batches that hold the same rows in different order would wait for each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_the_same_events_do_not_lock_each_other_out() {
+    let url = database().await;
+    let stores = [PostgresStore::connect(&url).await.unwrap(), PostgresStore::connect(&url).await.unwrap()];
+    for round in 0..20 {
+        let ids: Vec<_> = (0..200).map(|number| format!("{round}-{number}")).collect();
+        let reversed: Vec<_> = ids.iter().rev().cloned().collect();
+        let mut calls = Vec::new();
+        for (one, other) in ids.iter().zip(&reversed) {
+            for (store, id) in [(&stores[0], one), (&stores[1], other)] {
+                let (store, event) = (store.clone(), event_with_id(id));
+                calls.push(tokio::spawn(async move { store.insert(event).await.unwrap() }));
+            }
+        }
+        let mut new = 0;
+        for call in calls {
+            new += usize::from(call.await.unwrap() == Insertion::New);
+        }
+        assert_eq!(new, 200);
+    }
+    let pool = pool(&url).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(number(&pool, deadlocks).await, 0);
+}
+
+#[tokio::test]
+async fn a_row_that_is_refused_does_not_keep_the_others_out() {
+    let url = database().await;
+    let store = PostgresStore::builder().insert_lanes(1).connect(&url).await.unwrap();
+    let pool = pool(&url).await;
+    run(&pool, "ALTER TABLE idnow_webhooks_events ADD CHECK (event_id <> 'bad' AND error <> 'bad')").await;
+    let insert = |id: &'static str| {
+        let store = store.clone();
+        tokio::spawn(async move { store.insert(event_with_id(id)).await })
+    };
+    let calls: Vec<_> = ["a", "bad", "c", "a", "d"].into_iter().map(insert).collect();
+    let mut results = Vec::new();
+    for call in calls {
+        results.push(call.await.unwrap());
+    }
+    assert!(matches!(results[1], Err(StoreError::Unavailable(_))), "{results:?}");
+    for (at, expected) in
+        [(0, Insertion::New), (2, Insertion::New), (3, Insertion::Duplicate), (4, Insertion::New)]
+    {
+        assert_eq!(*results[at].as_ref().unwrap(), expected, "{at}");
+    }
+
+    let claimed = claim(&store, 10).await;
+    let (one, other) = (&claimed[0].lease, &claimed[1].lease);
+    let (bad, good) = tokio::join!(store.bury(one, "bad"), store.bury(other, "good"));
+    assert!(matches!(bad, Err(StoreError::Unavailable(_))), "{bad:?}");
+    good.unwrap();
+}
+
+/// One statement changes a row once, so a heartbeat and the end of the same run must not meet in one.
+#[tokio::test]
+async fn what_is_asked_of_one_event_is_done_in_turn() {
+    let store = crate::support::store().await;
+    store.insert(event()).await.unwrap();
+    let lease = claim_one(&store).await.lease;
+    let (extended, completed, again, late) = tokio::join!(
+        store.extend(&lease, Duration::from_secs(5)),
+        store.complete(&lease),
+        store.complete(&lease),
+        store.extend(&lease, Duration::from_secs(5)),
+    );
+    extended.unwrap();
+    completed.unwrap();
+    again.unwrap();
+    assert!(matches!(late, Err(StoreError::LeaseLost(_))));
+    assert_eq!(store.completed().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn texts_come_back_as_they_were() {
+    let store = crate::support::store().await;
+    let odd = "nul \u{0} quote \" backslash \\ line \n emoji \u{1F680} bidi \u{202e}";
+    let sample = SampleEvent::completed().with_event_id("öä'\"\\$1").set("/payload/extra", odd);
+    let event = new(&sample);
+    store.insert(event.clone()).await.unwrap();
+    let claimed = claim_one(&store).await;
+    assert_eq!(claimed.data, event.data());
+    assert_eq!(claimed.lease.event_id, event.id);
+    // PostgreSQL has no NUL in a text, and a run whose error holds one must end all the same.
+    store.bury(&claimed.lease, "a\0b").await.unwrap();
+    assert_eq!(store.get(&event.id).await.unwrap().unwrap().error.as_deref(), Some("a\u{fffd}b"));
+}
+
+/// A caller that goes away leaves the others of its batch alone.
+#[tokio::test]
+async fn a_caller_may_go_away() {
+    let store = crate::support::store().await;
+    for _ in 0..50 {
+        let gone = store.insert(event());
+        let _ = tokio::time::timeout(Duration::from_micros(300), gone).await;
+        assert_eq!(store.insert(event()).await.unwrap(), Insertion::New);
+    }
+}

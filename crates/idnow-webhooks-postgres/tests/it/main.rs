@@ -1,0 +1,10 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+
+mod batches;
+mod claiming;
+mod failures;
+mod notices;
+mod retention;
+mod schema;
+mod support;
+mod transactions;

@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use idnow_webhooks_core::store::{EventState, EventStore, Insertion, Purge, Retention};
+use idnow_webhooks_postgres::PostgresStore;
+
+use crate::support::{database, event, number, pool, run, soon};
+
+const EVENTS: &str = "INSERT INTO idnow_webhooks_events
+    (event_id, sequence, state, queued, runs, token, received_at, due, finished_at, data)
+    SELECT 'old' || n, 1, state, queued, 1, 1, at, CASE WHEN state < 2 THEN at END, CASE WHEN state > 1 THEN at END, '{}'
+    FROM generate_series(1, count) n, (SELECT now() - age * interval '1 day' AS at) t";
+
+fn old(state: u8, queued: bool, age: u32, count: u32, name: &str) -> String {
+    EVENTS
+        .replace("'old'", &format!("'{name}'"))
+        .replace("1, state, queued", &format!("1, {state}, {queued}"))
+        .replace("CASE WHEN state", &format!("CASE WHEN {state}"))
+        .replace("count)", &format!("{count})"))
+        .replace("age *", &format!("{age} *"))
+}
+
+/// Without a word from anybody, and fast enough for many; what is younger, dead or waits stays.
+#[tokio::test]
+async fn the_store_forgets_old_events_by_itself() {
+    let url = database().await;
+    drop(PostgresStore::connect(&url).await.unwrap());
+    let pool = pool(&url).await;
+    run(&pool, &old(2, true, 31, 1700, "completed")).await;
+    run(&pool, &old(1, false, 31, 10, "inline")).await;
+    run(&pool, &old(2, true, 29, 3, "young")).await;
+    run(&pool, &old(3, true, 99, 5, "dead")).await;
+    run(&pool, &old(0, true, 99, 7, "waiting")).await;
+    let _store = PostgresStore::connect(&url).await.unwrap();
+    let count = "SELECT count(*) FROM idnow_webhooks_events";
+    soon("the old ones are forgotten", || async { number(&pool, count).await == 15 }).await;
+    let kept = format!("{count} WHERE event_id ~ '^(young|dead|waiting)'");
+    assert_eq!(number(&pool, &kept).await, 15);
+}
+
+#[tokio::test]
+async fn for_ever_forgets_nothing() {
+    let url = database().await;
+    drop(PostgresStore::connect(&url).await.unwrap());
+    let pool = pool(&url).await;
+    run(&pool, &old(2, true, 9999, 10, "completed")).await;
+    let store = PostgresStore::builder().retention(Retention::FOREVER).connect(&url).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(store.completed().await.unwrap(), 10);
+    let purge = |limit| Purge { state: EventState::Completed, older_than: Duration::MAX, limit };
+    assert_eq!(store.purge(purge(100)).await.unwrap(), 0);
+    let purge = |limit| Purge { state: EventState::Completed, older_than: Duration::ZERO, limit };
+    assert_eq!(store.purge(purge(4)).await.unwrap(), 4);
+    assert_eq!(store.purge(purge(100)).await.unwrap(), 6);
+}
+
+/// Insertions go on beside it, and several replicas may forget at once without getting into each other's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn forgetting_goes_on_beside_insertions() {
+    let url = database().await;
+    let stores = [PostgresStore::connect(&url).await.unwrap(), PostgresStore::connect(&url).await.unwrap()];
+    let pool = pool(&url).await;
+    run(&pool, &old(2, true, 10, 3000, "completed")).await;
+    let purges = stores.clone().map(|store| {
+        tokio::spawn(async move {
+            let week = Duration::from_hours(7 * 24);
+            let purge = Purge { state: EventState::Completed, older_than: week, limit: 100 };
+            let mut deleted = 0;
+            while let step @ 1.. = store.purge(purge).await.unwrap() {
+                deleted += step;
+            }
+            deleted
+        })
+    });
+    for _ in 0..100 {
+        assert_eq!(stores[0].insert(event()).await.unwrap(), Insertion::New);
+    }
+    let mut deleted = 0;
+    for purge in purges {
+        deleted += purge.await.unwrap();
+    }
+    assert_eq!(deleted, 3000);
+    assert_eq!(stores[1].backlog().await.unwrap().waiting, 100);
+}

@@ -1,0 +1,108 @@
+use idnow_webhooks_core::store::{EventStore, Insertion};
+use idnow_webhooks_postgres::{ConnectError, PostgresStore};
+use idnow_webhooks_private_postgres::PrivatePostgres;
+use sqlx::AssertSqlSafe;
+
+use crate::support::{database, event_with_id, number, pool, run};
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let url = database().await;
+    drop(PostgresStore::connect(&url).await.unwrap());
+    let pool = pool(&url).await;
+    run(&pool, "UPDATE idnow_webhooks_schema SET version = 1000").await;
+    let error = PostgresStore::connect(&url).await.unwrap_err();
+    assert!(matches!(error, ConnectError::NewerSchema { found: 1000, .. }), "{error}");
+    assert!(error.to_string().contains("run a newer version"), "{error}");
+    assert_eq!(number(&pool, "SELECT max(version)::int8 FROM idnow_webhooks_schema").await, 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_may_start_at_once_and_again() {
+    let url = database().await;
+    for _ in 0..2 {
+        let start = || {
+            let url = url.clone();
+            tokio::spawn(async move { PostgresStore::connect(&url).await })
+        };
+        let starts: Vec<_> = (0..8).map(|_| start()).collect();
+        let mut stores = Vec::new();
+        for start in starts {
+            stores.push(start.await.unwrap().unwrap());
+        }
+        for store in &stores {
+            store.insert(event_with_id("the same")).await.unwrap();
+        }
+    }
+    let pool = pool(&url).await;
+    assert_eq!(number(&pool, "SELECT count(*) FROM idnow_webhooks_schema").await, 1);
+    assert_eq!(number(&pool, "SELECT count(*) FROM idnow_webhooks_events").await, 1);
+}
+
+#[tokio::test]
+async fn schemas_are_apart() {
+    let url = database().await;
+    let pool = pool(&url).await;
+    run(&pool, "CREATE SCHEMA one; CREATE SCHEMA other").await;
+    for schema in ["one", "other"] {
+        let store = PostgresStore::connect(&format!("{url}?options=-csearch_path%3D{schema}")).await.unwrap();
+        assert_eq!(store.insert(event_with_id("the same")).await.unwrap(), Insertion::New);
+        let count = format!("SELECT count(*) FROM {schema}.idnow_webhooks_events");
+        assert_eq!(number(&pool, &count).await, 1);
+    }
+    let nowhere =
+        PostgresStore::connect(&format!("{url}?options=-csearch_path%3Dnowhere")).await.unwrap_err();
+    assert!(matches!(nowhere, ConnectError::NoSchema), "{nowhere}");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused() {
+    let server = PrivatePostgres::shared().await.unwrap();
+    let create = "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&pool(&server.url("postgres")).await).await.unwrap();
+    let error = PostgresStore::connect(&server.url("latin")).await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Encoding(found) if found == "LATIN1"), "{error}");
+}
+
+/// A role that may use the tables, but not make any, can run the store once they are there.
+#[tokio::test]
+async fn the_right_to_make_tables_is_needed_only_once() {
+    let url = database().await;
+    let pool = pool(&url).await;
+    let rights = "CREATE ROLE clerk LOGIN PASSWORD 'clerk'; REVOKE CREATE ON SCHEMA public FROM PUBLIC";
+    run(&pool, rights).await;
+    let (_, address) = url.split_once('@').unwrap();
+    let clerk = format!("postgres://clerk:clerk@{address}");
+    let error = PostgresStore::connect(&clerk).await.unwrap_err().to_string();
+    assert!(error.contains("lacks a right"), "{error}");
+
+    drop(PostgresStore::connect(&url).await.unwrap());
+    let rights =
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON idnow_webhooks_events, idnow_webhooks_schema TO clerk";
+    run(&pool, rights).await;
+    let store = PostgresStore::connect(&clerk).await.unwrap();
+    assert_eq!(store.insert(event_with_id("one")).await.unwrap(), Insertion::New);
+    let claimed = crate::support::claim_one(&store).await;
+    store.transaction_under(&claimed.lease).await.unwrap().commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn errors_at_start_say_why_and_not_the_password() {
+    let url = database().await;
+    let (_, address) = url.split_once('@').unwrap();
+    let wrong = PostgresStore::connect(&format!("postgres://postgres:hunter2@{address}")).await.unwrap_err();
+    assert!(wrong.to_string().contains("does not let this user in"), "{wrong}");
+    let closed = PostgresStore::connect("postgres://postgres:hunter2@127.0.0.1:1/none").await.unwrap_err();
+    assert!(closed.to_string().contains("cannot be made"), "{closed}");
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let absent = PostgresStore::connect(&format!("{server}/absent")).await.unwrap_err();
+    assert!(absent.to_string().contains("absent"), "{absent}");
+    let malformed = PostgresStore::connect("postgres://user:hunter2@:x/").await.unwrap_err();
+    assert!(matches!(malformed, ConnectError::Address(_)), "{malformed}");
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let shown =
+        format!("{wrong:?} {closed:?} {absent:?} {malformed:?} {store:?} {wrong} {closed} {malformed}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let (_, password) = server.rsplit_once('@').unwrap().0.rsplit_once(':').unwrap();
+    assert!(!shown.contains(password), "{shown}");
+}

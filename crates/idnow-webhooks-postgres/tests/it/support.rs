@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use idnow_webhooks_core::store::{Claim, ClaimedEvent, EventStore, NewEvent, SessionOrder};
+use idnow_webhooks_postgres::PostgresStore;
+use idnow_webhooks_private_postgres::PrivatePostgres;
+use idnow_webhooks_testkit::SampleEvent;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, PgPool};
+
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+
+/// A fresh database on the server that all these tests share.
+pub(crate) async fn database() -> String {
+    PrivatePostgres::shared().await.unwrap().create_database().await.unwrap()
+}
+
+pub(crate) async fn store() -> PostgresStore {
+    PostgresStore::connect(&database().await).await.unwrap()
+}
+
+/// Connections of the test's own.
+pub(crate) async fn pool(url: &str) -> PgPool {
+    PgPoolOptions::new().max_connections(4).connect(url).await.unwrap()
+}
+
+pub(crate) async fn run(pool: &PgPool, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
+}
+
+pub(crate) async fn number(pool: &PgPool, sql: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await.unwrap()
+}
+
+/// An event of a session of its own.
+pub(crate) fn event() -> NewEvent {
+    new(&SampleEvent::completed())
+}
+
+pub(crate) fn event_with_id(id: &str) -> NewEvent {
+    new(&SampleEvent::completed().with_event_id(id))
+}
+
+pub(crate) fn event_of(session: &str, sequence: u64) -> NewEvent {
+    new(&SampleEvent::completed().with_session_id(session).with_sequence(sequence))
+}
+
+pub(crate) fn new(event: &SampleEvent) -> NewEvent {
+    NewEvent::from_json(&event.data().to_string()).unwrap()
+}
+
+pub(crate) async fn claim(store: &PostgresStore, limit: usize) -> Vec<ClaimedEvent> {
+    claim_for(store, limit, MINUTE).await
+}
+
+pub(crate) async fn claim_for(store: &PostgresStore, limit: usize, lease: Duration) -> Vec<ClaimedEvent> {
+    store.claim(Claim { limit, lease, order: SessionOrder::default() }).await.unwrap()
+}
+
+/// The one event that is due.
+pub(crate) async fn claim_one(store: &PostgresStore) -> ClaimedEvent {
+    let mut claimed = claim(store, 10).await;
+    assert_eq!(claimed.len(), 1);
+    claimed.remove(0)
+}
+
+/// Waits for something that is to happen soon.
+pub(crate) async fn soon<F: Future<Output = bool>>(what: &str, mut happened: impl FnMut() -> F) {
+    for _ in 0..1000 {
+        if happened().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not happen that {what}");
+}
+
+/// Whether it tells a worker in this time that something has changed.
+pub(crate) async fn rings(store: &PostgresStore, within: Duration) -> bool {
+    tokio::time::timeout(within, store.changed()).await.is_ok()
+}
+
+/// Until it has said all it had to say.
+pub(crate) async fn quiet(store: &PostgresStore) {
+    while rings(store, Duration::from_millis(300)).await {}
+}

@@ -1,0 +1,118 @@
+use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use idnow_webhooks_core::store::Retention;
+use idnow_webhooks_core::{Clock, SystemClock};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::database::{Database, Settings};
+use crate::error::OpenError;
+use crate::retention;
+use crate::store::SqliteStore;
+use crate::writer;
+
+/// Calls that may wait to be written. Those beyond it wait to wait.
+const QUEUE: usize = 1024;
+
+/// Opens a [`SqliteStore`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use idnow_webhooks_core::store::Retention;
+/// use idnow_webhooks_sqlite::SqliteStore;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("events.db");
+/// let store = SqliteStore::builder(&path)
+///     .retention(Retention::new(Duration::from_secs(90 * 24 * 3600))?)
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SqliteStoreBuilder {
+    path: PathBuf,
+    create_if_missing: bool,
+    busy_timeout: Duration,
+    max_readers: u32,
+    retention: Retention,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteStoreBuilder {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            create_if_missing: true,
+            busy_timeout: Duration::from_secs(2),
+            max_readers: 4,
+            retention: Retention::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Whether to create the file if there is none (default: yes). Only this user can read a file that was created
+    /// so. Its folder must exist.
+    pub fn create_if_missing(mut self, create: bool) -> Self {
+        self.create_if_missing = create;
+        self
+    }
+
+    /// How long to wait while another connection holds the lock on the file, or a handler's transaction is open
+    /// (default: 2 s; at most 10 min). Then the call fails, and the provider is told to try again later, so
+    /// keep this well below the receiver's deadline.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout.min(Duration::from_mins(10));
+        self
+    }
+
+    /// How many operators' calls may read at the same time (default: 4, at least 1). Reading never holds up writing.
+    pub fn max_readers(mut self, connections: u32) -> Self {
+        self.max_readers = connections.max(1);
+        self
+    }
+
+    /// How long completed events are kept (default: 30 days). The store removes them by itself.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Goes by another clock (default: the machine's).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Opens the file. The current Tokio runtime then does the store's work until the last handle is dropped.
+    ///
+    /// The file is put into SQLite's write-ahead mode, and gets the store's tables, whose names begin with
+    /// `idnow_webhooks_`, beside whatever is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with the file and what to do about it.
+    pub async fn open(self) -> Result<SqliteStore, OpenError> {
+        let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+        let path = path::absolute(&self.path)
+            .map_err(|source| OpenError::CannotOpen { path: self.path.clone(), source: source.into() })?;
+        let settings = Settings {
+            path,
+            create_if_missing: self.create_if_missing,
+            busy_timeout: self.busy_timeout,
+            max_readers: self.max_readers,
+        };
+        let database = Arc::new(Database::open(settings, self.clock).await?);
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        runtime.spawn(writer::write(Arc::clone(&database), receiver));
+        let retention = runtime.spawn(retention::keep(sender.downgrade(), self.retention)).abort_handle();
+        Ok(SqliteStore::new(database, sender, retention))
+    }
+}

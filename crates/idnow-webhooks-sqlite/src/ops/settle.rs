@@ -1,0 +1,116 @@
+use async_trait::async_trait;
+use sqlx::Row as _;
+
+use super::signed;
+use crate::compact::Compact;
+use crate::writer::{Unit, Work};
+
+/// What becomes of a lease. Times are microseconds since the epoch, or from now.
+#[derive(Debug)]
+pub(crate) enum Settlement {
+    Extend {
+        lasts: i64,
+    },
+    /// Also if it was completed under this very lease before.
+    Complete,
+    CompleteRunning,
+    Retry {
+        wait: i64,
+        error: String,
+    },
+    Release,
+    Bury {
+        error: String,
+    },
+}
+
+/// Ends or extends a lease; `false` if it was lost.
+#[derive(Debug)]
+pub(crate) struct Settle {
+    pub(crate) id: Compact,
+    pub(crate) token: u64,
+    pub(crate) settlement: Settlement,
+}
+
+#[async_trait]
+impl Work for Settle {
+    type Output = bool;
+
+    async fn run(&self, unit: &mut Unit<'_>) -> Result<bool, sqlx::Error> {
+        let (sql, time, error) = match &self.settlement {
+            Settlement::Extend { lasts } => (EXTEND, unit.now.saturating_add(*lasts), None),
+            Settlement::Complete | Settlement::CompleteRunning => (COMPLETE, unit.now, None),
+            Settlement::Retry { wait, error } => (RETRY, unit.now.saturating_add(*wait), Some(&**error)),
+            Settlement::Release => (RELEASE, unit.now, None),
+            Settlement::Bury { error } => (BURY, unit.now, Some(&**error)),
+        };
+        let query = sqlx::query(sql).bind(&self.id).bind(signed(self.token)).bind(time).bind(unit.now);
+        let rows = query.bind(error).fetch_all(&mut *unit.connection).await?;
+        let mut held = false;
+        for row in rows {
+            // One row for the event itself, and one for that of its session which may run now.
+            let woken: bool = row.try_get(0)?;
+            held |= !woken;
+            unit.news |= woken;
+        }
+        match self.settlement {
+            Settlement::Release => unit.news |= held,
+            Settlement::Complete if !held => return self.was_completed(unit).await,
+            _ => {}
+        }
+        Ok(held)
+    }
+}
+
+impl Settle {
+    async fn was_completed(&self, unit: &mut Unit<'_>) -> Result<bool, sqlx::Error> {
+        let sql = "SELECT 1 FROM idnow_webhooks_events WHERE event_id = ? AND token = ? AND state = 2";
+        let query = sqlx::query(sql).bind(&self.id).bind(signed(self.token));
+        Ok(query.fetch_optional(&mut *unit.connection).await?.is_some())
+    }
+}
+
+// Two statements in one trip to the connection's thread: the second looks at the first event of the session, which is
+// the only one that can run next. Its own lease may have run out while it was held back by another one's.
+macro_rules! settle {
+    ($set:literal) => {
+        settle!($set, "")
+    };
+    ($set:literal, then wake) => {
+        settle!(
+            $set,
+            "; UPDATE idnow_webhooks_events SET wake = due WHERE position = ( \
+             SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open_sessions \
+             WHERE session = (SELECT session FROM idnow_webhooks_events WHERE event_id = ?1) \
+             AND session IS NOT NULL AND state < 2 AND queued = 1 \
+             ORDER BY sequence, position LIMIT 1) AND wake <> due RETURNING 1"
+        )
+    };
+    ($set:literal, $rest:literal) => {
+        concat!(
+            "UPDATE idnow_webhooks_events SET ",
+            $set,
+            " WHERE event_id = ?1 AND token = ?2 AND state = 1 RETURNING 0",
+            $rest
+        )
+    };
+}
+
+const EXTEND: &str = settle!("due = ?3, wake = CASE queued WHEN 1 THEN ?3 END");
+const COMPLETE: &str = settle!(
+    "state = 2, due = NULL, wake = NULL, finished_at = ?4, error = NULL",
+    then wake
+);
+// An event that is handled inline is the provider's to try again, at once if it likes.
+const RETRY: &str = settle!(
+    "state = 0, due = CASE queued WHEN 1 THEN ?3 ELSE ?4 END, wake = CASE queued WHEN 1 THEN ?3 END, error = ?5",
+    then wake
+);
+const RELEASE: &str = settle!(
+    "state = 0, runs = max(runs - 1, 0), due = ?4, wake = CASE queued WHEN 1 THEN ?4 END",
+    then wake
+);
+const BURY: &str = settle!(
+    "state = 3, due = NULL, wake = NULL, finished_at = ?4, error = ?5",
+    then wake
+);

@@ -1,0 +1,97 @@
+//! The tables, and how a file of an older version gets them.
+
+use sqlx::SqliteConnection;
+use sqlx::{Connection as _, Row as _, Sqlite};
+
+/// The version that this software writes.
+pub(crate) const KNOWN: u32 = 1;
+
+/// What leads from one version to the next; a version is a number of steps.
+///
+/// `state`: 0 waiting, 1 running, 2 completed, 3 dead. Times are microseconds since the epoch. `due` is when an event
+/// waits no more, or when the lease on it ends; `wake` is when a claim should look at it, and null for events that
+/// are handled inline. `token` counts from the time of arrival, so that a lease on an event that was forgotten since
+/// is never taken for one on the new event of the same id.
+///
+/// Every index costs an insertion: one of random keys, a page each. So `session` and `sequence` are indexed among the
+/// unfinished, who are few, and among the finished, who get there after the provider was answered.
+const STEPS: [&str; KNOWN as usize] = ["
+    CREATE TABLE idnow_webhooks_events (
+        position INTEGER PRIMARY KEY,
+        event_id ANY NOT NULL,
+        name TEXT,
+        session ANY,
+        sequence INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        queued INTEGER NOT NULL,
+        runs INTEGER NOT NULL,
+        token INTEGER NOT NULL,
+        received_at INTEGER NOT NULL,
+        due INTEGER,
+        wake INTEGER,
+        finished_at INTEGER,
+        error TEXT,
+        evidence_key TEXT,
+        evidence_token TEXT,
+        data TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX idnow_webhooks_event_id ON idnow_webhooks_events (event_id);
+    CREATE INDEX idnow_webhooks_open ON idnow_webhooks_events (wake, state, received_at) WHERE state < 2;
+    CREATE INDEX idnow_webhooks_open_sessions ON idnow_webhooks_events (session, sequence)
+        WHERE state < 2 AND session IS NOT NULL;
+    CREATE INDEX idnow_webhooks_closed_sessions ON idnow_webhooks_events (session, sequence)
+        WHERE state >= 2 AND session IS NOT NULL;
+    CREATE INDEX idnow_webhooks_completed ON idnow_webhooks_events (finished_at) WHERE state = 2;
+    CREATE INDEX idnow_webhooks_dead ON idnow_webhooks_events (state) WHERE state = 3;
+"];
+
+pub(crate) enum Migration {
+    Done,
+    /// The file is of a version from the future.
+    Newer(i64),
+}
+
+/// Brings a file to the version of this software. Whoever opens it at the same time waits for the lock.
+pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<Migration, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let migrated = steps(&mut transaction).await;
+    match migrated {
+        Ok(Migration::Done) => transaction.commit().await?,
+        _ => transaction.rollback().await?,
+    }
+    migrated
+}
+
+async fn steps(connection: &mut SqliteConnection) -> Result<Migration, sqlx::Error> {
+    let found = version(connection).await?;
+    if found > i64::from(KNOWN) {
+        return Ok(Migration::Newer(found));
+    }
+    if found == i64::from(KNOWN) {
+        return Ok(Migration::Done);
+    }
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or_default()) {
+        sqlx::raw_sql(*step).execute(&mut *connection).await?;
+    }
+    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS idnow_webhooks_schema (version INTEGER NOT NULL) STRICT")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::raw_sql("DELETE FROM idnow_webhooks_schema").execute(&mut *connection).await?;
+    sqlx::query::<Sqlite>("INSERT INTO idnow_webhooks_schema (version) VALUES (?)")
+        .bind(KNOWN)
+        .execute(connection)
+        .await?;
+    Ok(Migration::Done)
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'idnow_webhooks_schema'";
+    let tables: i64 = sqlx::query(table).fetch_one(&mut *connection).await?.try_get(0)?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    sqlx::query("SELECT coalesce(max(version), 0) FROM idnow_webhooks_schema")
+        .fetch_one(connection)
+        .await?
+        .try_get(0)
+}

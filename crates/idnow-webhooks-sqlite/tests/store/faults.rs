@@ -1,0 +1,231 @@
+//! What goes wrong with files, and how the store comes back.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use idnow_webhooks_core::store::*;
+use idnow_webhooks_sqlite::SqliteStore;
+use idnow_webhooks_sqlite::sqlx;
+
+use crate::common::*;
+
+/// Runs one of the tests below in a process of its own, as root of a user and mount namespace of its own: there it may
+/// mount file systems. `None` where the system does not let us.
+fn in_namespace(test: &str, prepare: &str) {
+    let namespace = ["--user", "--map-root-user", "--mount"];
+    if !Command::new("unshare").args(namespace).arg("true").status().is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "namespaces are needed for this test");
+        return;
+    }
+    let folder = Folder::new();
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new("unshare")
+        .args(namespace)
+        .args(["sh", "-ec", &format!("{prepare}; exec \"$PROGRAM\" --exact --ignored faults::{test}")])
+        .env("PROGRAM", program)
+        .env("FOLDER", folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn folder_of_parent() -> std::path::PathBuf {
+    std::env::var_os("FOLDER").expect("this runs inside of another test").into()
+}
+
+/// The store looks for old events when it is opened, and is the first to notice then.
+async fn past_the_first_purge(store: &SqliteStore) {
+    for _ in 0..2 {
+        store.insert(event("a")).await.unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    in_namespace("full_disk", "mount -t tmpfs -o size=2m tmpfs \"$FOLDER\"");
+}
+
+#[tokio::test]
+#[ignore = "run by a_full_disk, on a small file system"]
+async fn full_disk() {
+    let folder = folder_of_parent();
+    let store = SqliteStore::open(folder.join("events.db")).await.unwrap();
+    store.insert(event("before")).await.unwrap();
+    let ballast = folder.join("ballast");
+    let fill = || {
+        let mut file = OpenOptions::new().create(true).append(true).open(&ballast).unwrap();
+        while file.write_all(&[0; 512]).is_ok() {}
+    };
+    fill();
+    let mut acknowledged = vec!["before".to_owned()];
+    let mut refused = None;
+    for number in 0..1000 {
+        let id = format!("{number} {}", "x".repeat(200));
+        match store.insert(event(&id)).await {
+            Ok(_) => acknowledged.push(id),
+            Err(error) => {
+                refused = Some((id, message(error)));
+                break;
+            }
+        }
+    }
+    let (id, error) = refused.expect("the disk is full");
+    assert!(error.contains("no space is left"), "{error}");
+    // And it stays so, quickly and without harm.
+    for _ in 0..10 {
+        message(store.insert(event(&id)).await.unwrap_err());
+    }
+    fs::remove_file(&ballast).unwrap();
+    assert_eq!(store.insert(event(&id)).await.unwrap(), Insertion::New, "it recovers by itself");
+    for id in &acknowledged {
+        assert_eq!(store.insert(event(id)).await.unwrap(), Insertion::Duplicate, "{id}");
+    }
+    drop(store);
+    let store = SqliteStore::open(folder.join("events.db")).await.unwrap();
+    assert_eq!(store.backlog().await.unwrap().waiting, acknowledged.len() as u64 + 1);
+}
+
+#[test]
+fn a_read_only_file_system() {
+    in_namespace("read_only", "mount -t tmpfs -o size=8m tmpfs \"$FOLDER\"");
+}
+
+#[tokio::test]
+#[ignore = "run by a_read_only_file_system, on a file system of its own"]
+async fn read_only() {
+    let folder = folder_of_parent();
+    let path = folder.join("events.db");
+    let remount = |how: &str| {
+        let status = Command::new("mount").args(["-o", how]).arg(&folder).status().unwrap();
+        status.success()
+    };
+    drop(SqliteStore::open(&path).await.unwrap());
+    while folder.join("events.db-wal").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(remount("remount,ro"));
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(error.to_string().contains("read-only"), "{error}");
+    let error = SqliteStore::open(folder.join("new.db")).await.unwrap_err();
+    assert!(error.to_string().contains("read-only"), "{error}");
+    assert!(remount("remount,rw"));
+    SqliteStore::open(&path).await.unwrap().insert(event("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_of_somebody_else() {
+    let folder = Folder::new();
+    let store = SqliteStore::builder(folder.file()).busy_timeout(SECOND / 2).open().await.unwrap();
+    store.insert(event("a")).await.unwrap();
+    let mut other = connect(&folder.file()).await;
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let started = Instant::now();
+    let error = message(store.insert(event("b")).await.unwrap_err());
+    assert!(error.contains("locked by another connection"), "{error}");
+    assert!((SECOND / 4..3 * SECOND).contains(&started.elapsed()));
+    message(store.claim(all(1)).await.unwrap_err());
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(store.insert(event("b")).await.unwrap(), Insertion::New);
+    claim_one(&store).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_deleted() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    past_the_first_purge(&store).await;
+    for name in ["events.db", "events.db-wal", "events.db-shm"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let error = message(store.insert(event("b")).await.unwrap_err());
+    assert!(error.contains("was deleted"), "{error}");
+    assert_eq!(store.insert(event("b")).await.unwrap(), Insertion::New);
+    assert!(folder.file().exists());
+    assert_eq!(store.list(&EventFilter { limit: 9, ..EventFilter::default() }).await.unwrap().len(), 1);
+    drop(store);
+    assert_eq!(folder.store().await.insert(event("b")).await.unwrap(), Insertion::Duplicate);
+}
+
+#[tokio::test]
+async fn a_log_that_is_deleted() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    past_the_first_purge(&store).await;
+    fs::remove_file(folder.path().join("events.db-wal")).unwrap();
+    let error = message(store.insert(event("b")).await.unwrap_err());
+    assert!(error.contains("events.db-wal"), "{error}");
+    assert_eq!(store.insert(event("b")).await.unwrap(), Insertion::New);
+    drop(store);
+    let store = folder.store().await;
+    assert_eq!(store.insert(event("b")).await.unwrap(), Insertion::Duplicate);
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_is_noticed_by_readers_too() {
+    let folder = Folder::new();
+    let other = Folder::new();
+    let store = folder.store().await;
+    store.insert(event("old")).await.unwrap();
+    assert_eq!(store.backlog().await.unwrap().waiting, 1);
+    {
+        let store = other.store().await;
+        for id in ["new 1", "new 2"] {
+            store.insert(event(id)).await.unwrap();
+        }
+    }
+    while other.path().join("events.db-wal").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for name in ["events.db-wal", "events.db-shm"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    fs::rename(other.file(), folder.file()).unwrap();
+    assert_eq!(store.backlog().await.unwrap().waiting, 2);
+    assert_eq!(store.insert(event("new 1")).await.unwrap(), Insertion::Duplicate);
+    assert_eq!(store.insert(event("old")).await.unwrap(), Insertion::New);
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_and_restored() {
+    let folder = Folder::new();
+    let copy = folder.path().join("backup.db");
+    {
+        let store = folder.store().await;
+        for number in 0..500 {
+            store.insert(event(&format!("event {number} {}", "x".repeat(100)))).await.unwrap();
+        }
+    }
+    let log = folder.path().join("events.db-wal");
+    while log.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    fs::copy(folder.file(), &copy).unwrap();
+    let mut file = OpenOptions::new().write(true).open(folder.file()).unwrap();
+    // All but the first pages, which describe the tables.
+    let (size, first) = (file.metadata().unwrap().len(), 12 * 4096);
+    file.seek(SeekFrom::Start(first)).unwrap();
+    file.write_all(&vec![0x5a; usize::try_from(size - first).unwrap()]).unwrap();
+    drop(file);
+
+    let store = folder.store().await;
+    let error = message(store.insert(event("a")).await.unwrap_err());
+    assert!(error.contains("is damaged"), "{error}");
+    let error = message(store.backlog().await.unwrap_err());
+    assert!(error.contains("is damaged"), "{error}");
+    fs::rename(&copy, folder.file()).unwrap();
+    let _ = fs::remove_file(&log);
+    let mut last = None;
+    for _ in 0..2 {
+        // The first call may find out that the file was replaced.
+        last = Some(store.insert(event("a")).await);
+    }
+    assert!(last.unwrap().is_ok());
+    assert_eq!(store.backlog().await.unwrap().waiting, 501);
+}

@@ -1,0 +1,16 @@
+//! The store on real files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+mod faults;
+mod opening;
+mod retention;
+mod transactions;
+mod writing;

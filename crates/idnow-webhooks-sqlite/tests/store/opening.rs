@@ -1,0 +1,144 @@
+//! What is opened, and what is refused.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use idnow_webhooks_core::store::*;
+use idnow_webhooks_sqlite::sqlx::{self, Connection as _, Row as _};
+use idnow_webhooks_sqlite::{OpenError, SqliteStore};
+
+use crate::common::*;
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_opening_again() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    store.insert(event("a")).await.unwrap();
+    let first = claim_one(&store).await;
+    store.retry(&first.lease, Duration::ZERO, "failed").await.unwrap();
+    drop(store);
+    let store = folder.store().await;
+    assert_eq!(store.insert(event("a")).await.unwrap(), Insertion::Duplicate);
+    let second = claim_one(&store).await;
+    assert_eq!((second.run, second.data), (2, first.data));
+    assert!(second.lease.token > first.lease.token);
+    assert_eq!(store.get("a").await.unwrap().unwrap().error.as_deref(), Some("failed"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_open_a_new_file_at_once() {
+    let folder = Folder::new();
+    let stores: Vec<_> = (0..8)
+        .map(|number| {
+            let path = folder.file();
+            tokio::spawn(async move {
+                let store = SqliteStore::open(path).await.unwrap();
+                store.insert(event(&number.to_string())).await.unwrap();
+                store
+            })
+        })
+        .collect();
+    let mut last = None;
+    for store in stores {
+        last = Some(store.await.unwrap());
+    }
+    assert_eq!(last.unwrap().backlog().await.unwrap().waiting, 8);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let folder = Folder::new();
+    drop(folder.store().await);
+    let mut connection = connect(&folder.file()).await;
+    sqlx::raw_sql("UPDATE idnow_webhooks_schema SET version = 99").execute(&mut connection).await.unwrap();
+    let error = SqliteStore::open(folder.file()).await.unwrap_err();
+    assert!(matches!(error, OpenError::NewerSchema { found: 99, known: 1, .. }), "{error:?}");
+    assert!(error.to_string().contains("run a newer version"), "{error}");
+    let version = sqlx::query("SELECT version FROM idnow_webhooks_schema").fetch_one(&mut connection).await;
+    assert_eq!(version.unwrap().get::<i64, _>(0), 99);
+}
+
+#[tokio::test]
+async fn tables_of_others_stay_as_they_are() {
+    let folder = Folder::new();
+    let mut connection = {
+        std::fs::write(folder.file(), "").unwrap();
+        connect(&folder.file()).await
+    };
+    let sql = "PRAGMA user_version = 7; CREATE TABLE mine (a); INSERT INTO mine VALUES (1)";
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    folder.store().await.insert(event("a")).await.unwrap();
+    let mut connection = connect(&folder.file()).await;
+    let sql = "SELECT a, (SELECT user_version FROM pragma_user_version) FROM mine";
+    let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+    assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1)), (1, 7));
+}
+
+#[tokio::test]
+async fn only_this_user_can_read_a_new_file() {
+    let folder = Folder::new();
+    let _store = folder.store().await;
+    for name in ["events.db", "events.db-wal", "events.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+async fn refused(path: &Path) -> OpenError {
+    SqliteStore::open(path).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_refused_with_the_reason() {
+    let folder = Folder::new();
+    let error = refused(&folder.path().join("no/such/events.db")).await;
+    assert!(matches!(&error, OpenError::NoFolder { folder, .. } if folder.ends_with("no/such")), "{error:?}");
+    assert!(error.to_string().contains("no/such"), "{error}");
+
+    let error = SqliteStore::builder(folder.file()).create_if_missing(false).open().await.unwrap_err();
+    assert!(matches!(error, OpenError::NotFound { .. }), "{error:?}");
+    assert!(!folder.file().exists());
+
+    let error = refused(folder.path()).await;
+    assert!(matches!(error, OpenError::CannotOpen { .. }), "{error:?}");
+    let error = refused(Path::new("")).await;
+    assert!(matches!(error, OpenError::CannotOpen { .. }), "{error:?}");
+
+    std::fs::write(folder.file(), "This is a letter and no database. ".repeat(100)).unwrap();
+    let error = refused(&folder.file()).await;
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_locked_file_is_refused_after_the_time_out() {
+    let folder = Folder::new();
+    drop(folder.store().await);
+    let mut connection = connect(&folder.file()).await;
+    sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
+    let builder = SqliteStore::builder(folder.file()).busy_timeout(SECOND / 4);
+    let error = builder.clone().open().await.unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{error:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+    builder.open().await.unwrap();
+}
+
+#[tokio::test]
+async fn names_with_a_meaning_to_sqlite_are_files() {
+    let folder = Folder::new();
+    for name in ["file:memory?mode=memory", ":memory:", "a?b#c%20d 'e'"] {
+        let path = folder.path().join(name);
+        SqliteStore::open(&path).await.unwrap().insert(event("a")).await.unwrap();
+        assert!(path.exists(), "{name}");
+    }
+}
+
+#[test]
+fn outside_of_a_runtime_there_is_no_store() {
+    let folder = Folder::new();
+    let mut open = std::pin::pin!(SqliteStore::open(folder.file()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let polled = open.as_mut().poll(&mut context);
+    assert!(matches!(polled, std::task::Poll::Ready(Err(OpenError::NoRuntime))));
+}
