@@ -6,6 +6,8 @@
 //! - [`Answer`] is the whole of what came back, to be compared with the whole of what is expected.
 //! - [`Calls`] notes which events reached a handler.
 //!
+//! [`stores`] is the same for implementations of the event store, whose cases are in `tests/stores/cases`.
+//!
 //! The cases are in `tests/conformance/cases`, one function each, written once. What must not appear in logs is
 //! in `tests/logs.rs`.
 //!
@@ -32,6 +34,7 @@ pub mod raw;
 mod request;
 mod servers;
 mod stage;
+pub mod stores;
 mod subject;
 
 pub use answer::Answer;
@@ -50,4 +53,4 @@ pub fn run(case: impl Future<Output = ()>) {
 }
 
 /// Longer than any case takes on a busy machine.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);

@@ -6,6 +6,7 @@ mod tls;
 
 use std::time::Duration;
 
+use idnow_webhooks::store::EventStore;
 use idnow_webhooks_testkit::{KeyServer, Provider, SampleEvent};
 use process::{Program, Running, start};
 
@@ -20,13 +21,14 @@ const README: [Program; 3] = [Program::Readme("axum"), Program::Readme("actix_we
 struct World {
     keys: KeyServer,
     provider: Provider,
+    folder: tempfile::TempDir,
 }
 
 fn world() -> World {
     let keys = KeyServer::start().unwrap();
     let provider = Provider::new().with_issuer(keys.issuer());
     keys.publish(&[provider.key()]);
-    World { keys, provider }
+    World { keys, provider, folder: tempfile::tempdir().unwrap() }
 }
 
 impl World {
@@ -35,6 +37,7 @@ impl World {
             ("IDNOW_ISSUER", self.keys.issuer().to_owned()),
             ("IDNOW_AUDIENCE", self.provider.audience().to_owned()),
             ("IDNOW_ALLOWED_IPS", "127.0.0.1".to_owned()),
+            ("IDNOW_STORE", format!("sqlite:{}", self.folder.path().join("events.db").display())),
             ("NO_PROXY", "*".to_owned()),
         ]
     }
@@ -85,6 +88,10 @@ async fn deployable_programs_log_a_line_a_delivery_and_stop_gracefully() {
         let token = world.provider.token(&SampleEvent::completed());
         assert_eq!(post_when_ready(&running.url, &token).await, 200);
         assert_eq!(post(&running.url, "not a token".to_owned()).await, 400);
+        let health = reqwest::get(format!("http://{}/health", running.address())).await.unwrap();
+        assert_eq!(health.status(), 200, "{program:?}");
+        let health: serde_json::Value = serde_json::from_slice(&health.bytes().await.unwrap()).unwrap();
+        assert_eq!((&health["ready"], &health["store"]["dead"]), (&true.into(), &0.into()), "{health}");
         let (status, log) = running.terminate();
         assert!(status.success(), "{program:?}: {status}\n{log}");
         assert_eq!(log.lines().filter(|line| line.contains("delivery accepted")).count(), 1, "{log}");
@@ -94,10 +101,30 @@ async fn deployable_programs_log_a_line_a_delivery_and_stop_gracefully() {
     }
 }
 
+/// What was answered before a stop is known after it: the store is a file.
+#[tokio::test]
+async fn events_outlive_the_process() {
+    for program in DEPLOYABLE {
+        let world = world();
+        let events = [(); 3].map(|()| SampleEvent::completed());
+        let running = start(program, &world.variables());
+        for event in &events {
+            assert_eq!(post_when_ready(&running.url, &world.provider.token(event)).await, 200);
+        }
+        drop(running);
+        let store =
+            idnow_webhooks::sqlite::SqliteStore::open(world.folder.path().join("events.db")).await.unwrap();
+        for event in &events {
+            assert!(store.get(event.event_id()).await.unwrap().is_some(), "{program:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_value_stops_the_start_with_a_message_that_names_it() {
     for program in DEPLOYABLE {
-        let mut variables = world().variables();
+        let world = world();
+        let mut variables = world.variables();
         variables.push(("IDNOW_LEEWAY_SECONDS", "soon".to_owned()));
         let (status, log) = process::fails(program, &variables);
         assert!(!status.success());
@@ -114,7 +141,8 @@ fn a_misspelt_or_emptied_protection_stops_the_start() {
         ("IDNOW_REQUIRED_HEADER", "X-Auth: hush", "IDNOW_REQUIRED_HEADERS"),
         ("IDNOW_REQUIRED_HEADERS", "", "IDNOW_REQUIRED_HEADERS is set but empty"),
     ] {
-        let mut variables = world().variables();
+        let world = world();
+        let mut variables = world.variables();
         variables.push((name, value.to_owned()));
         let (status, log) = process::fails(DEPLOYABLE[0], &variables);
         assert!(!status.success() && log.contains(expected) && !log.contains("hush"), "{log}");
@@ -126,7 +154,8 @@ fn errors_are_told_plainly() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for program in DEPLOYABLE {
-        let mut variables = world().variables();
+        let world = world();
+        let mut variables = world.variables();
         variables.push(("LISTEN", address.clone()));
         let (status, log) = process::fails(program, &variables);
         assert_eq!(status.code(), Some(1));
@@ -143,9 +172,12 @@ fn errors_are_told_plainly() {
 async fn a_stalled_head_does_not_hold_a_connection_for_ever() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let running = DEPLOYABLE.map(|program| (program, start(program, &world().variables())));
+    let running = DEPLOYABLE.map(|program| {
+        let world = world();
+        (program, start(program, &world.variables()), world)
+    });
     let mut stalled = Vec::new();
-    for (program, running) in &running {
+    for (program, running, _) in &running {
         let mut connection = tokio::net::TcpStream::connect(running.address()).await.unwrap();
         connection.write_all(b"POST /webhooks/idnow HTTP/1.1\r\nhost: x\r\n").await.unwrap();
         stalled.push((program, connection));

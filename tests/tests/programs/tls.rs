@@ -76,7 +76,8 @@ fn assert_refuses_tls_1_1(address: &str) {
 
 #[test]
 fn half_a_certificate_stops_the_start() {
-    let mut variables = world().variables();
+    let world = world();
+    let mut variables = world.variables();
     variables.push(("WEBHOOK_TLS_CERT", "/nowhere.pem".to_owned()));
     let (status, log) = fails(AXUM, &variables);
     assert!(!status.success() && log.contains("WEBHOOK_TLS_KEY"), "{log}");
