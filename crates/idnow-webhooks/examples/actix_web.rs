@@ -13,7 +13,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("session {} is {}", event.payload.session_id, event.payload.session_status);
         Ok(())
     });
-    let webhook = Webhook::new(settings.receiver(handlers).await?).at(settings.path);
+    let (receiver, worker) = settings.queued(handlers).await?;
+    let webhook = Webhook::new(receiver).at(settings.path);
     let server = HttpServer::new(move || App::new().wrap(webhook.clone()));
-    Ok(server.bind(settings.listen)?.run().await?)
+    server.bind(settings.listen)?.run().await?;
+    worker.stop().await;
+    Ok(())
 }

@@ -12,9 +12,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("session {} is {}", event.payload.session_id, event.payload.session_status);
         Ok(())
     });
-    let webhook = WebhookLayer::new(settings.receiver(handlers).await?, settings.path);
+    let (receiver, worker) = settings.queued(handlers).await?;
+    let webhook = WebhookLayer::new(receiver, settings.path);
     let app = axum::Router::new().layer(webhook);
     let listener = tokio::net::TcpListener::bind(settings.listen).await?;
     let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    Ok(axum::serve(listener, app).await?)
+    axum::serve(listener, app).await?;
+    worker.stop().await;
+    Ok(())
 }

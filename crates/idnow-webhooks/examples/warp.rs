@@ -11,8 +11,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("session {} is {}", event.payload.session_id, event.payload.session_status);
         Ok(())
     });
-    let receiver = settings.receiver(handlers).await?;
+    let (receiver, worker) = settings.queued(handlers).await?;
     let routes = idnow_webhooks::warp::webhook_at(receiver, &settings.path);
     warp::serve(routes).run(settings.listen).await;
+    worker.stop().await;
     Ok(())
 }

@@ -11,14 +11,17 @@
 //!     println!("session {} is {}", event.payload.session_id, event.payload.session_status);
 //!     Ok(())
 //! });
-//! # let variables = [("IDNOW_ENVIRONMENT", "sandbox"), ("IDNOW_AUDIENCE", "https://bank.example/webhooks/idnow")];
+//! # let variables = [
+//! #     ("IDNOW_ENVIRONMENT", "sandbox"), ("IDNOW_AUDIENCE", "https://bank.example/webhooks/idnow"),
+//! #     ("IDNOW_STORE", "memory"),
+//! # ];
 //! # let from_env = || Settings::from_variables(variables.map(|(name, value)| (name.into(), value.into())));
 //! # /*
-//! let receiver = Settings::from_env()?.receiver(handlers).await?;
+//! let (receiver, worker) = Settings::from_env()?.queued(handlers).await?;
 //! # */
-//! # let receiver = from_env()?.receiver(handlers).await?;
+//! # let (receiver, worker) = from_env()?.queued(handlers).await?;
 //! let app: axum::Router = axum::Router::new().layer(WebhookLayer::new(receiver, "/webhooks/idnow"));
-//! # drop(app);
+//! # drop((app, worker));
 //! # Ok(())
 //! # }
 //! ```
@@ -28,10 +31,33 @@
 //! an event says, and at [`telemetry`] for logs and metrics. For tests of your handlers there is
 //! `idnow-webhooks-testkit`.
 //!
+//! # The two modes
+//!
+//! | | queued ([`Settings::queued`]) | inline ([`Settings::inline`]) |
+//! |---|---|---|
+//! | 200 means | the event is on disk | its handler has succeeded |
+//! | handlers run | after the answer, in a [`Worker`], here or in another process | before the answer, within the provider's 10 s |
+//! | a handler fails | again after 1 s, 2 s ... 1 h, 15 times (about 4.5 h) by default; then a dead letter, which an operator can replay | the provider tries again: 10 times in 17 minutes, then its own dead letters |
+//! | the process is killed | what was answered 200 is handled after the restart | what was answered 200 is handled; what was not comes again |
+//! | the same event again | recognised for as long as events are kept (30 days) | the same, with a durable store; in memory until the restart |
+//! | how often a handler may run | at least once; exactly once for what it writes in [the store's transaction](#exactly-once) | the same |
+//! | order within a session | one at a time, in sequence, gaps and late ones flagged | none |
+//! | load peaks | wait on disk | are answered 503 beyond the limit |
+//! | needs | a disk, or PostgreSQL | nothing |
+//! | right for | nearly everyone | serverless functions, machines without a disk, quick handlers |
+//!
+//! # Exactly once
+//!
+//! A handler may run again after a failure or a crash. What it writes into the database of the store it can
+//! write in the store's own transaction, which also completes the event: then both happen, or neither does.
+//! See `SqliteStore::transaction` and `PostgresStore::transaction`.
+//!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `sqlite` | yes | `sqlite::SqliteStore`: a durable store in one file |
+//! | `postgres` | | `postgres::PostgresStore`: a durable store that many replicas share |
 //! | `jwks` | yes | [`jwks`]: keys from the provider's key server or a file; [`Settings`] |
 //! | `tower` | | `tower::WebhookLayer`, `tower::WebhookService` |
 //! | `axum` | | `axum`: the same, with the peer address and the extractor `Verified` |
@@ -46,6 +72,11 @@ pub use idnow_webhooks_core::*;
 pub use idnow_webhooks_jwks as jwks;
 #[cfg(feature = "jwks")]
 pub use settings::Settings;
+
+#[cfg(feature = "postgres")]
+pub use idnow_webhooks_postgres as postgres;
+#[cfg(feature = "sqlite")]
+pub use idnow_webhooks_sqlite as sqlite;
 
 #[cfg(feature = "actix-web")]
 pub use idnow_webhooks_actix_web as actix_web;

@@ -5,12 +5,10 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use actix_web::rt::time::timeout;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use idnow_webhooks::actix_web::Webhook;
 use idnow_webhooks::event::{Event, SessionCompleted};
-use idnow_webhooks::{EventRouter, Settings};
-use tokio::runtime::Handle;
+use idnow_webhooks::{EventRouter, Receiver, Settings};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -25,18 +23,18 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
-        // Open the account, or refuse it. An error here makes the provider send the event again.
+        // Open the account, or refuse it. An error here means: try again later.
         let _ = event.payload.session_id;
         Ok(())
     });
-    // On the runtime of `main`: those that actix-web serves from end with it, and would take handlers along.
-    let builder = settings.receiver_builder().await?.runtime(Handle::current());
-    let receiver = builder.handlers(handlers).build()?;
+    // The worker runs here, on the runtime of `main`; those that actix-web serves from end before it.
+    let (receiver, worker) = settings.queued(handlers).await?;
     let webhook = Webhook::new(receiver.clone()).at(settings.path.as_str());
 
     // actix-web stops gracefully on SIGTERM by itself.
     let server = HttpServer::new(move || {
-        App::new().wrap(webhook.clone()).route("/health", web::get().to(async || "ok"))
+        let app = App::new().app_data(web::Data::new(receiver.clone()));
+        app.wrap(webhook.clone()).route("/health", web::get().to(health))
     })
     .client_request_timeout(Duration::from_secs(10))
     .shutdown_timeout(10)
@@ -44,9 +42,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     .map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
     announce(&server.addrs(), &settings.path);
     server.run().await?;
-    // A handler may run on after its delivery was answered.
-    let _ = timeout(Duration::from_secs(10), receiver.idle()).await;
+    worker.stop().await;
     Ok(())
+}
+
+async fn health(receiver: web::Data<Receiver>) -> HttpResponse {
+    let health = receiver.health().await;
+    let mut answer = if health.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.json(health)
 }
 
 #[expect(clippy::print_stderr, reason = "why the service does not run, also where logs are switched off")]

@@ -9,6 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
 use axum::routing::get;
 use axum_server::Handle;
 use axum_server::accept::DefaultAcceptor;
@@ -16,9 +19,8 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
 use idnow_webhooks::axum::WebhookLayer;
 use idnow_webhooks::event::{Event, SessionCompleted};
-use idnow_webhooks::{EventRouter, Settings};
+use idnow_webhooks::{EventRouter, Receiver, Settings};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
 use tower_layer::Layer;
 
 #[tokio::main]
@@ -34,13 +36,13 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
-        // Open the account, or refuse it. An error here makes the provider send the event again.
+        // Open the account, or refuse it. An error here means: try again later.
         let _ = event.payload.session_id;
         Ok(())
     });
-    let receiver = settings.receiver(handlers).await?;
-    let app = Router::new().route("/health", get(|| async { "ok" }));
-    let app = WebhookLayer::new(receiver.clone(), settings.path.as_str()).layer(app);
+    let (receiver, worker) = settings.queued(handlers).await?;
+    let app = Router::new().route("/health", get(health)).with_state(receiver.clone());
+    let app = WebhookLayer::new(receiver, settings.path.as_str()).layer(app);
 
     let handle = Handle::new();
     tokio::spawn(stop_on_signal(handle.clone()));
@@ -60,9 +62,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
         None => server.acceptor(DefaultAcceptor::new()).serve(app).await,
     };
     result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
-    // A handler may run on after its delivery was answered.
-    let _ = timeout(Duration::from_secs(10), receiver.idle()).await;
+    worker.stop().await;
     Ok(())
+}
+
+async fn health(State(receiver): State<Receiver>) -> Response {
+    receiver.health().await.response().map(Body::from)
 }
 
 /// TLS 1.2 and 1.3, as the provider requires.

@@ -14,7 +14,6 @@ use hyper_util::rt::TokioTimer;
 use idnow_webhooks::event::{Event, SessionCompleted};
 use idnow_webhooks::{EventRouter, PeerAddr, Settings};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
 use tower::{ServiceExt, service_fn};
 use warp::Filter;
 use warp::http::Request;
@@ -32,13 +31,17 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
-        // Open the account, or refuse it. An error here makes the provider send the event again.
+        // Open the account, or refuse it. An error here means: try again later.
         let _ = event.payload.session_id;
         Ok(())
     });
-    let receiver = settings.receiver(handlers).await?;
+    let (receiver, worker) = settings.queued(handlers).await?;
     let webhook = idnow_webhooks::warp::webhook_at(receiver.clone(), &settings.path);
-    let routes = warp::service(webhook.or(warp::path!("health").map(|| "ok")));
+    let health = warp::path!("health").then(move || {
+        let receiver = receiver.clone();
+        async move { receiver.health().await.response() }
+    });
+    let routes = warp::service(webhook.or(health));
 
     let handle = Handle::new();
     tokio::spawn(stop_on_signal(handle.clone()));
@@ -57,8 +60,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     });
     let result = server.serve(connections).await;
     result.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
-    // A handler may run on after its delivery was answered.
-    let _ = timeout(Duration::from_secs(10), receiver.idle()).await;
+    worker.stop().await;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn run() -> Result<bool, Failure> {
     keys.publish(&[provider.key()]);
     let demo = Demo::start(&keys).await?;
     let provider = provider.with_audience(demo.url());
-    print::opening(demo.url(), keys.issuer());
+    print::opening(demo.url(), demo.file(), keys.issuer());
 
     // Plain HTTP only, so the demo also runs where no root certificates are installed.
     let client = Client::builder().no_proxy().tls_certs_only([]).build()?;
@@ -36,7 +36,7 @@ pub(crate) async fn run() -> Result<bool, Failure> {
                 keys.publish(&[key]);
             }
             let (status, code) = post(&client, demo.url(), &step).await?;
-            let calls = demo.take_calls();
+            let calls = demo.take_calls().await?;
             let as_expected = status == step.status && calls == step.calls;
             print::step(&step, status, code.as_deref(), &calls, as_expected);
             if as_expected { right += 1 } else { wrong += 1 }

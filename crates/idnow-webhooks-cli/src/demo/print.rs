@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 use reqwest::StatusCode;
@@ -9,8 +11,9 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
-pub(super) fn opening(receiver: &str, issuer: &str) {
+pub(super) fn opening(receiver: &str, store: &Path, issuer: &str) {
     println!("{DIM}receiver   {receiver} (axum){DIM:#}");
+    println!("{DIM}store      {} (SQLite){DIM:#}", store.display());
     println!("{DIM}key server {issuer}{DIM:#}");
 }
 
@@ -21,12 +24,18 @@ pub(super) fn title(title: &str) {
 pub(super) fn step(step: &Step, status: StatusCode, code: Option<&str>, calls: &[String], as_expected: bool) {
     let (mark, style) = if as_expected { ("✓", GOOD) } else { ("✗", BAD) };
     let answer = format!("{} {}", status.as_u16(), code.unwrap_or_default());
-    let callback = if calls.is_empty() { "-".to_owned() } else { calls.join("; ") };
+    let callback = callbacks(calls);
     println!("{style}{mark}{style:#} {:<40} {style}{answer:<29}{style:#} {DIM}{callback}{DIM:#}", step.what);
     if !as_expected {
-        let expected = if step.calls.is_empty() { "-".to_owned() } else { step.calls.join("; ") };
-        println!("  {BAD}expected: {} and callback {expected}{BAD:#}", step.status.as_u16());
+        let (status, expected) = (step.status.as_u16(), callbacks(&step.calls));
+        println!("  {BAD}expected: {status} and callback {expected}{BAD:#}");
     }
+}
+
+/// One a line, below each other.
+fn callbacks(calls: &[String]) -> String {
+    let next_line = format!("\n{:73}", "");
+    if calls.is_empty() { "-".to_owned() } else { calls.join(&next_line) }
 }
 
 pub(super) fn summary(right: usize, wrong: usize) {

@@ -56,7 +56,7 @@ fn genuine(provider: &Provider) -> Vec<Step> {
         Step::accepted(
             "the published example",
             token(&SampleEvent::published()),
-            r#"on("session.completed") no. 2, COMPLETED"#,
+            r#"on("session.completed") no. 2, COMPLETED, after a gap"#,
         ),
         Step::accepted("a session is created", token(&created), r#"on("session.created") no. 1, CREATED"#),
         Step::accepted("... and completed", token(&completed), r#"on("session.completed") no. 2, COMPLETED"#),
@@ -64,9 +64,19 @@ fn genuine(provider: &Provider) -> Vec<Step> {
         Step::accepted(
             "out of order: completed comes first",
             token(&first),
-            r#"on("session.completed") no. 2, COMPLETED"#,
+            r#"on("session.completed") no. 2, COMPLETED, after a gap"#,
         ),
-        Step::accepted("... and created afterwards", token(&late), r#"on("session.created") no. 1, CREATED"#),
+        Step::accepted(
+            "... and created afterwards",
+            token(&late),
+            r#"on("session.created") no. 1, CREATED, late"#,
+        ),
+        Step {
+            calls: [": fails", ""]
+                .map(|ending| format!(r#"on("session.expired") no. 2, EXPIRED, after a gap{ending}"#))
+                .to_vec(),
+            ..Step::accepted("its handler fails at first", token(&SampleEvent::expired()), "")
+        },
         Step::accepted(
             "an event that nobody knows yet",
             token(&SampleEvent::named("session.rewound")),
@@ -116,7 +126,7 @@ fn rotated(provider: &Provider) -> Vec<Step> {
             ..Step::accepted(
                 "signed with a key published a moment ago",
                 provider.clone().with_key(next).token(&event),
-                r#"on("session.aborted") no. 2, ABORTED"#,
+                r#"on("session.aborted") no. 2, ABORTED, after a gap"#,
             )
         },
         Step {

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::store::OpenStoreError;
 use idnow_webhooks_core::keys::KeySetError;
-use idnow_webhooks_core::{PolicyError, ReceiverError};
+use idnow_webhooks_core::{PolicyError, ReceiverError, WorkerError};
 use idnow_webhooks_jwks::{ConfigError, FetchError, JwksError};
 
 /// An environment variable that is missing or wrong. The text names it, its value and what is expected; the
@@ -103,6 +104,12 @@ pub enum SetupError {
     /// The key source cannot be set up.
     #[error(transparent)]
     Keys(#[from] JwksError),
+    /// The store cannot be opened.
+    #[error("IDNOW_STORE: {0}")]
+    Store(#[from] OpenStoreError),
+    /// The worker cannot be started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// The receiver cannot be set up.
     #[error(transparent)]
     Receiver(#[from] ReceiverError),

@@ -5,6 +5,8 @@
 //! admission and receiver.
 
 mod error;
+mod setup;
+mod store;
 mod value;
 mod variables;
 
@@ -13,14 +15,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use idnow_webhooks_core::keys::{Algorithm, KeySet, StaticKeys};
-use idnow_webhooks_core::{
-    Admission, EventRouter, Receiver, ReceiverBuilder, RequiredHeader, Secret, Verifier,
-};
-use idnow_webhooks_jwks::{JwksSource, Location};
+use idnow_webhooks_core::keys::Algorithm;
+use idnow_webhooks_core::store::Retention;
+use idnow_webhooks_core::{RequiredHeader, Secret};
+use idnow_webhooks_jwks::Location;
 use ipnet::IpNet;
 
 pub use error::{SettingsError, SetupError};
+pub use store::{OpenStoreError, Store, UnknownStore};
 use value::Variables;
 pub use variables::{VARIABLES, Variable};
 
@@ -130,6 +132,18 @@ pub struct Settings {
     pub answer_deadline: Duration,
     /// The least time between two fetches that unknown key ids cause.
     pub jwks_min_refresh: Duration,
+    /// Where events are remembered.
+    pub store: Store,
+    /// How long completed events are kept.
+    pub retention: Retention,
+    /// Whether tokens, and the keys that verified them, are stored.
+    pub keep_evidence: bool,
+    /// How many events a worker handles at once.
+    pub worker_concurrency: usize,
+    /// How often an event is handled before it becomes a dead letter.
+    pub worker_max_runs: u32,
+    /// How long an event waits for a missing one before it in its session.
+    pub session_grace: Duration,
     /// Where the server should listen. For your `main`; the receiver does not use it.
     pub listen: SocketAddr,
     /// Where the webhook should be mounted. For your `main`; the receiver does not use it.
@@ -212,13 +226,12 @@ impl Settings {
             trusted_proxies: read.proxies("IDNOW_TRUSTED_PROXIES")?,
             required_headers: read.headers("IDNOW_REQUIRED_HEADERS")?,
             expected_environment: read.text("IDNOW_EXPECTED_ENVIRONMENT"),
-            max_body_bytes: usize::try_from(read.number(
+            max_body_bytes: read.count(
                 "IDNOW_MAX_BODY_BYTES",
                 "bytes",
                 1024..=16 * 1024 * 1024,
                 64 * 1024,
-            )?)
-            .unwrap_or(usize::MAX),
+            )?,
             answer_deadline: Duration::from_millis(read.number(
                 "IDNOW_ANSWER_DEADLINE_MS",
                 "milliseconds",
@@ -231,55 +244,22 @@ impl Settings {
                 1..=3600,
                 10,
             )?),
+            store: read.store("IDNOW_STORE")?,
+            retention: read.retention("IDNOW_RETENTION_DAYS")?,
+            keep_evidence: read
+                .one_of("IDNOW_KEEP_EVIDENCE", &[("yes", true), ("no", false)])?
+                .unwrap_or(false),
+            worker_concurrency: read.count("IDNOW_WORKER_CONCURRENCY", "events", 1..=10_000, 16)?,
+            worker_max_runs: read.count("IDNOW_WORKER_MAX_RUNS", "runs", 1..=1_000_000, 15)?,
+            session_grace: Duration::from_secs(read.number(
+                "IDNOW_SESSION_GRACE_SECONDS",
+                "seconds",
+                0..=86_400,
+                0,
+            )?),
             listen: read.listen("LISTEN", SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)))?,
             path: read.path("WEBHOOK_PATH", "/webhooks/idnow")?,
         })
-    }
-
-    /// Sets up everything and gives a receiver that handles events inline.
-    ///
-    /// It does not wait for keys from the network: until they are there, deliveries are answered 503 and come
-    /// again. A key file, though, must be readable now.
-    pub async fn receiver(&self, handlers: EventRouter) -> Result<Receiver, SetupError> {
-        Ok(self.receiver_builder().await?.handlers(handlers).build()?)
-    }
-
-    /// The same, for those who want to change something before it is built.
-    pub async fn receiver_builder(&self) -> Result<ReceiverBuilder, SetupError> {
-        let verifier = self
-            .audiences
-            .iter()
-            .fold(Verifier::builder(), idnow_webhooks_core::VerifierBuilder::audience)
-            .issuer(&self.issuer)
-            .algorithms(self.algorithms.iter().copied())
-            .leeway(self.leeway)
-            .build()?;
-        let builder = match self.keys.location(&self.issuer) {
-            Ok(location) => {
-                let keys = JwksSource::builder(location).min_refresh_interval(self.jwks_min_refresh);
-                let keys = match self.keys {
-                    Keys::File(_) => keys.connect().await.map_err(SetupError::of_key_file)?,
-                    _ => keys.start()?,
-                };
-                Receiver::builder(verifier, keys)
-            }
-            Err(secrets) => Receiver::builder(verifier, StaticKeys::new(KeySet::from_secrets(secrets)?)),
-        };
-        let builder = builder
-            .admission(self.admission())
-            .max_body_bytes(self.max_body_bytes)
-            .answer_deadline(self.answer_deadline);
-        Ok(match &self.expected_environment {
-            Some(environment) => builder.expected_environment(environment),
-            None => builder,
-        })
-    }
-
-    fn admission(&self) -> Admission {
-        let admission = self.allowed_ips.iter().copied().fold(Admission::new(), Admission::allow);
-        let admission = self.trusted_proxies.iter().copied().fold(admission, Admission::trust_proxy);
-        let admission = self.required_headers.iter().cloned().fold(admission, Admission::require);
-        if self.monitor_allowed_ips { admission.monitor() } else { admission }
     }
 }
 

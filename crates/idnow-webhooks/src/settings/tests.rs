@@ -1,4 +1,5 @@
 use http::HeaderMap;
+use idnow_webhooks_core::EventRouter;
 
 use super::*;
 
@@ -16,7 +17,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(settings.audiences, ["https://bank.example/hook"]);
     assert!(matches!(&settings.keys, Keys::Url(url) if url == idnow_webhooks_jwks::SANDBOX_JWKS_URL));
     assert_eq!(settings.algorithms, [Algorithm::Rs256]);
-    assert_eq!(settings.leeway, Duration::from_secs(60));
+    assert_eq!(settings.leeway, Duration::from_mins(1));
     assert_eq!(settings.max_body_bytes, 65_536);
     assert_eq!(settings.answer_deadline, Duration::from_secs(8));
     assert_eq!(settings.jwks_min_refresh, Duration::from_secs(10));
@@ -25,6 +26,40 @@ fn the_defaults_are_those_of_the_documentation() {
     assert!(settings.allowed_ips.is_empty() && settings.required_headers.is_empty());
     assert!(!settings.monitor_allowed_ips);
     assert_eq!(settings.expected_environment, None);
+    assert_eq!(settings.retention, Retention::default());
+    assert_eq!((settings.worker_concurrency, settings.worker_max_runs), (16, 15));
+    assert_eq!(settings.session_grace, Duration::ZERO);
+    assert!(!settings.keep_evidence);
+    #[cfg(feature = "sqlite")]
+    assert!(matches!(&settings.store, Store::Sqlite(path) if path.as_os_str() == "idnow-webhooks.db"));
+}
+
+#[test]
+fn stores_are_named_by_kind_and_passwords_are_not_shown() {
+    let store = |value| read(&[("IDNOW_STORE", value)]).map(|settings| format!("{:?}", settings.store));
+    for (value, expected) in [
+        ("memory", "Memory"),
+        ("sqlite:events.db", r#"Sqlite("events.db")"#),
+        ("sqlite:///var/lib/bank/events.db", r#"Sqlite("/var/lib/bank/events.db")"#),
+        ("postgres://bank:hunter2@db.example/bank", "Postgres(..)"),
+        ("postgresql://db.example/bank?password=hunter2", "Postgres(..)"),
+    ] {
+        assert_eq!(store(value).unwrap(), expected);
+    }
+    for wrong in ["", "disk", "sqlite:", "postgres:bank", "mysql://bank:hunter2@db.example/bank", "Memory"] {
+        let error = store(wrong).unwrap_err();
+        assert_eq!(error.variable(), "IDNOW_STORE", "{wrong}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    for (name, wrong) in [
+        ("IDNOW_RETENTION_DAYS", "0"),
+        ("IDNOW_KEEP_EVIDENCE", "true"),
+        ("IDNOW_WORKER_CONCURRENCY", "0"),
+        ("IDNOW_WORKER_MAX_RUNS", "-1"),
+        ("IDNOW_SESSION_GRACE_SECONDS", "100000"),
+    ] {
+        assert_eq!(read(&[(name, wrong)]).unwrap_err().variable(), name);
+    }
 }
 
 #[test]
@@ -262,18 +297,19 @@ async fn a_receiver_is_set_up_from_a_key_file_and_a_missing_file_stops_the_start
         ("IDNOW_ISSUER", provider.issuer()),
         ("IDNOW_AUDIENCE", provider.audience()),
         ("IDNOW_JWKS_FILE", file),
+        ("IDNOW_STORE", "memory"),
     ];
     let settings = read(&variables).unwrap();
-    let receiver = settings.receiver(EventRouter::new()).await.unwrap();
+    let receiver = settings.inline(EventRouter::new()).await.unwrap();
     std::fs::remove_file(&path).unwrap();
     let event = idnow_webhooks_testkit::SampleEvent::completed();
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "duplicate");
 
-    let error = settings.receiver(EventRouter::new()).await.unwrap_err().to_string();
+    let error = settings.inline(EventRouter::new()).await.unwrap_err().to_string();
     assert!(error.starts_with("IDNOW_JWKS_FILE") && error.contains(file), "{error}");
     std::fs::write(&path, "not a key set").unwrap();
-    let error = settings.receiver(EventRouter::new()).await.unwrap_err().to_string();
+    let error = settings.inline(EventRouter::new()).await.unwrap_err().to_string();
     std::fs::remove_file(&path).unwrap();
     assert!(error.starts_with("IDNOW_JWKS_FILE") && error.contains(file), "{error}");
 }

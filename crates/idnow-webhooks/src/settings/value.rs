@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use idnow_webhooks_core::keys::{Algorithm, KeySet};
+use idnow_webhooks_core::store::Retention;
 use idnow_webhooks_core::{RequiredHeader, Secret};
 use ipnet::IpNet;
 
 use super::error::SettingsError;
+use super::store::Store;
 use super::variables;
 
 pub(super) struct Variables(BTreeMap<String, String>);
@@ -90,6 +93,31 @@ impl Variables {
             let expected = format!("a whole number of {unit} from {} to {}", range.start(), range.end());
             SettingsError::wrong(name, value, expected)
         })
+    }
+
+    /// A number that fits its type: the range sees to that.
+    pub(super) fn count<T: TryFrom<u64>>(
+        &self,
+        name: &str,
+        unit: &str,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> Result<T, SettingsError> {
+        let end = *range.end();
+        let number = self.number(name, unit, range, default)?;
+        T::try_from(number)
+            .map_err(|_| SettingsError::wrong(name, &number.to_string(), format!("at most {end}")))
+    }
+
+    pub(super) fn store(&self, name: &str) -> Result<Store, SettingsError> {
+        let Some(value) = self.get(name) else { return Ok(Store::default()) };
+        value.parse().map_err(|error| SettingsError::wrong_secret(name, error))
+    }
+
+    pub(super) fn retention(&self, name: &str) -> Result<Retention, SettingsError> {
+        let days = self.number(name, "days", 1..=3650, 30)?;
+        let keep = Duration::from_secs(days * 24 * 3600);
+        Retention::new(keep).map_err(|error| SettingsError::wrong(name, &days.to_string(), error))
     }
 
     pub(super) fn ranges(&self, name: &str) -> Result<Vec<IpNet>, SettingsError> {

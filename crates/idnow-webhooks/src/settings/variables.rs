@@ -67,6 +67,28 @@ pub const VARIABLES: &[Variable] = &[
         "10",
         "the least time between two fetches that unknown key ids cause",
     ),
+    variable(
+        "IDNOW_STORE",
+        "sqlite:idnow-webhooks.db",
+        "where events are remembered: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory`",
+    ),
+    variable(
+        "IDNOW_RETENTION_DAYS",
+        "30",
+        "how long completed events are kept, so that late duplicates are recognised",
+    ),
+    variable(
+        "IDNOW_KEEP_EVIDENCE",
+        "no",
+        "`yes` to store each token and the public key that verified it beside its event",
+    ),
+    variable("IDNOW_WORKER_CONCURRENCY", "16", "how many events are handled at once"),
+    variable("IDNOW_WORKER_MAX_RUNS", "15", "how often an event is handled before it becomes a dead letter"),
+    variable(
+        "IDNOW_SESSION_GRACE_SECONDS",
+        "0",
+        "how long an event waits for a missing one before it in its session",
+    ),
     variable("LISTEN", "127.0.0.1:3000", "where the server listens"),
     variable("WEBHOOK_PATH", "/webhooks/idnow", "where the webhook is mounted"),
 ];
@@ -78,6 +100,7 @@ pub(super) const GUARDS: &[(&str, &str)] = &[
     ("IDNOW_JWKS_FILE", "take the keys from the network"),
     ("IDNOW_EXPECTED_ENVIRONMENT", "accept events of every environment"),
     ("IDNOW_REQUIRED_HEADERS", "require no header"),
+    ("IDNOW_STORE", "use the file idnow-webhooks.db"),
     ("IDNOW_TRUSTED_PROXIES", "trust no proxy"),
     ("IDNOW_WEBHOOK_SECRET", "verify with public keys"),
 ];

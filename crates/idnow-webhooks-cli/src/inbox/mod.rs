@@ -1,0 +1,48 @@
+//! `idnow-webhooks inbox`: what operators do with the events in a store.
+
+mod arguments;
+mod change;
+mod look;
+mod output;
+mod source;
+mod table;
+mod text;
+
+use std::env;
+use std::error::Error;
+
+use chrono::{DateTime, Utc};
+use idnow_webhooks::{Clock, SystemClock};
+
+pub(crate) use arguments::Arguments;
+use arguments::Command;
+use output::Output;
+use source::Source;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Does what the arguments say. Gives `false` if it could not be done for every event. Wrong usage is a
+/// [`clap::Error`].
+pub(crate) async fn run(Arguments { store, json, command }: Arguments) -> Result<bool, Failure> {
+    let source = Source::find(store, env::var_os(source::VARIABLE)).map_err(arguments::wrong_usage)?;
+    if let Command::Purge(purge) = &command {
+        change::check(purge).map_err(arguments::wrong_usage)?;
+    }
+    let store = source.open().await?;
+    let output = &mut Output::new(json);
+    match command {
+        Command::List(list) => look::list(&*store, list, now(), output).await,
+        Command::Show { event_id } => look::show(&*store, &event_id, now(), output).await,
+        Command::Retry { event_ids } => change::retry(&*store, &event_ids, output).await,
+        Command::RetryDead { limit } => change::retry_dead(&*store, limit, output).await,
+        Command::Purge(purge) => change::purge(&*store, &purge, &source, output).await,
+        Command::Stats => look::stats(&*store, output).await,
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    SystemClock.now()
+}
+
+#[cfg(test)]
+mod tests;
