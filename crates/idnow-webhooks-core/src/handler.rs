@@ -69,6 +69,12 @@ impl HandlerError {
         one_line(self, MAX_STORED)
     }
 
+    /// Whether a worker makes a dead letter of the event at once: it is permanent, or what cannot be read now cannot be
+    /// read later either.
+    pub(crate) fn is_final_in_queue(&self) -> bool {
+        matches!(self.kind, Kind::Permanent | Kind::Unreadable)
+    }
+
     /// The event that no handler could read, if that is what went wrong.
     pub(crate) fn into_unreadable(self) -> Result<Unreadable, Self> {
         let Self { kind, source } = self;

@@ -18,7 +18,12 @@ pub(crate) struct Handling {
 
 impl Handling {
     /// Runs the handlers within their limit, and tells of a failure.
-    pub(crate) async fn handle(&self, arrival: Arrival) -> HandlerResult {
+    /// A failure that `is_final` is told of as such.
+    pub(crate) async fn handle(
+        &self,
+        arrival: Arrival,
+        is_final: impl FnOnce(&HandlerError) -> bool,
+    ) -> HandlerResult {
         let failed = self.router.reports().then(|| arrival.clone());
         let started = Instant::now();
         // Pinned, so that the futures on the way hold a pointer and not the whole.
@@ -29,13 +34,13 @@ impl Handling {
         };
         telemetry::handler(&result, started);
         if let (Err(error), Some(arrival)) = (&result, failed) {
-            self.report(arrival, error);
+            self.report(arrival, error, is_final(error));
         }
         result
     }
 
     /// Tells of a failure.
-    pub(crate) fn report(&self, arrival: Arrival, error: &HandlerError) {
-        self.router.report(Failure::new(arrival, error), self.limit);
+    pub(crate) fn report(&self, arrival: Arrival, error: &HandlerError, permanent: bool) {
+        self.router.report(Failure::new(arrival, error, permanent), self.limit);
     }
 }

@@ -5,7 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-use crate::store::Backlog;
+use crate::store::{Backlog, StoreError};
 
 /// How a [`Receiver`](crate::Receiver) is doing, for a readiness route: see
 /// [`Receiver::health`](crate::Receiver::health).
@@ -15,9 +15,10 @@ use crate::store::Backlog;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether deliveries can be taken: the store answers, and there are keys.
+    /// Whether deliveries can be taken: the store takes events, and there are keys.
     pub ready: bool,
-    /// What the store has to do. `None` if it did not answer within two seconds, or if there is none.
+    /// What the store has to do. `None` if it cannot store events now, if it did not answer within two seconds, or if
+    /// there is none.
     pub store: Option<Backlog>,
     /// The keys to verify with.
     pub keys: KeysHealth,
@@ -36,8 +37,10 @@ pub struct KeysHealth {
 }
 
 impl Health {
-    pub(crate) fn new(store: Option<Backlog>, keys: KeysHealth) -> Self {
-        Self { ready: store.is_some() && keys.usable > 0, store, keys }
+    /// Without a store there is nothing that could keep deliveries from being verified.
+    pub(crate) fn new(store: Option<Result<Backlog, StoreError>>, keys: KeysHealth) -> Self {
+        let works = !matches!(store, Some(Err(_)));
+        Self { ready: works && keys.usable > 0, store: store.and_then(Result::ok), keys }
     }
 
     /// 200 when it is ready, or else 503.

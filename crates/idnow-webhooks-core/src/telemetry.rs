@@ -13,6 +13,7 @@
 //! | `idnow_webhooks_late_total` | counter | `outcome` | events whose handling ended after the answer, or after the client went away |
 //! | `idnow_webhooks_events_total` | counter | `ending`: `completed`, `retried`, `buried`, `lost`, `not_noted` | runs of a worker, by what became of the event |
 //! | `idnow_webhooks_backlog` | gauge | `state`: `waiting`, `running`, `dead` | events in the store that are not completed; noted by a worker each 15 s, and by [`Receiver::health`](crate::Receiver::health) |
+//! | `idnow_webhooks_store_up` | gauge | | 1 when the store answered the last time it was asked for its backlog, or else 0 |
 //! | `idnow_webhooks_oldest_waiting_seconds` | gauge | | for how long the oldest event that waits has been here; 0 without one |
 //! | `idnow_webhooks_unknown_events_total` | counter | | events that neither this version nor a handler knows |
 //! | `idnow_webhooks_monitored_sources_total` | counter | | deliveries that the allow list would have refused in enforcing mode |
@@ -60,6 +61,7 @@ pub(crate) const VERIFIED: &str = "verified";
 const EVENTS: &str = "idnow_webhooks_events_total";
 const BACKLOG: &str = "idnow_webhooks_backlog";
 const OLDEST: &str = "idnow_webhooks_oldest_waiting_seconds";
+const STORE_UP: &str = "idnow_webhooks_store_up";
 const LATE: &str = "idnow_webhooks_late_total";
 /// The outcome of a delivery that nobody waited for any more.
 const GONE: &str = "client_gone";
@@ -209,8 +211,11 @@ pub(crate) enum Ending {
     Buried {
         error: String,
     },
-    /// The lease ran out: somebody else handles the event by now.
-    Lost,
+    /// The lease ended before the run did: somebody else may handle the event by now, or its handler's transaction has
+    /// completed it.
+    Lost {
+        error: Option<String>,
+    },
     /// The store did not take the end: the event will be handled again when its lease has run out.
     NotNoted(StoreError),
 }
@@ -238,8 +243,8 @@ pub(crate) fn job(ending: &Ending, elapsed: Duration) {
             tracing::error!(target: WORKER, ending = "buried", reason = %error, elapsed_us, "event is a dead letter");
             "buried"
         }
-        Ending::Lost => {
-            tracing::warn!(target: WORKER, ending = "lost", elapsed_us, "the lease ran out before the event was handled");
+        Ending::Lost { error } => {
+            tracing::warn!(target: WORKER, ending = "lost", reason = error, elapsed_us, "the lease ended before the run did");
             "lost"
         }
         Ending::NotNoted(error) => {
@@ -254,7 +259,8 @@ pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
     let backlog = match backlog {
         Ok(backlog) => backlog,
         Err(error) => {
-            tracing::error!(target: WORKER, reason = %error, "the store does not say what it has to do");
+            tracing::error!(target: WORKER, reason = %error, "the store cannot be used");
+            metrics::gauge!(STORE_UP).set(0.0);
             return;
         }
     };
@@ -267,16 +273,32 @@ pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
         #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 events the last digit does not matter")]
         metrics::gauge!(BACKLOG, "state" => state.name()).set(events as f64);
     }
+    metrics::gauge!(STORE_UP).set(1.0);
     let oldest = backlog.oldest_waiting.unwrap_or_default();
     metrics::gauge!(OLDEST).set(oldest.as_secs_f64());
+}
+
+/// A genuine event that nobody can read: it is in the store, and nobody will handle it.
+pub(crate) fn dead_on_arrival(reason: &str) {
+    tracing::error!(target: TARGET, reason, "a genuine event cannot be read: it is a dead letter");
+    metrics::counter!(EVENTS, "ending" => "buried").increment(1);
+}
+
+/// Claimed again while its handler still runs here: the lease was lost, or a clock was set.
+pub(crate) fn still_running(lease: &Lease) {
+    tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here is not started again");
+}
+
+pub(crate) fn not_stopped(lease: &Lease) {
+    tracing::error!(target: WORKER, event_id = &*lease.event_id, "its handler does not end: its lease will run out");
 }
 
 pub(crate) fn claim_failed(error: &StoreError) {
     tracing::error!(target: WORKER, reason = %error, "no events could be claimed");
 }
 
-pub(crate) fn extend_failed(error: &StoreError) {
-    tracing::warn!(target: WORKER, reason = %error, "a lease could not be extended yet");
+pub(crate) fn extend_failed(lease: &Lease, error: &StoreError) {
+    tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be extended yet");
 }
 
 pub(crate) fn release_failed(lease: &Lease, error: &StoreError) {

@@ -65,19 +65,23 @@ impl Intake {
 }
 
 impl Intake {
-    /// What the store has to do. `None` if it does not say so in time, or if there is none.
-    pub(super) async fn backlog(&self, limit: Duration) -> Option<Backlog> {
+    /// Whether events could be stored now, and what the store has to do. `None` without a store.
+    pub(super) async fn health(&self, limit: Duration) -> Option<Result<Backlog, StoreError>> {
         let store = match self {
             Self::Queued(store) => store,
             Self::Inline(inline) => &inline.store,
             Self::Nothing => return None,
         };
-        let backlog = match within(None, limit, store.backlog()).await {
+        let asked = async {
+            store.check().await?;
+            store.backlog().await
+        };
+        let backlog = match within(None, limit, asked).await {
             Ok(backlog) => backlog,
             Err(_) => Err(StoreError::unavailable(format!("it did not answer within {limit:?}"))),
         };
         telemetry::backlog(&backlog);
-        backlog.ok()
+        Some(backlog)
     }
 }
 
@@ -115,8 +119,14 @@ impl Inner {
                 let store = Arc::clone(store);
                 Ok(Step::Insert(Box::pin(async move {
                     let _place = place;
+                    let dead = event.dead.clone();
                     Ok(match store.insert(event).await? {
-                        Insertion::New => Outcome::Stored,
+                        Insertion::New => {
+                            if let Some(reason) = dead {
+                                telemetry::dead_on_arrival(&reason);
+                            }
+                            Outcome::Stored
+                        }
                         Insertion::Duplicate => Outcome::Duplicate,
                     })
                 })))
@@ -129,7 +139,7 @@ impl Inner {
             Intake::Inline(inline) => {
                 if let Arrival::Unreadable(event) = &arrival {
                     let error = HandlerError::retry(event.clone());
-                    inline.handling.report(arrival.clone(), &error);
+                    inline.handling.report(arrival.clone(), &error, false);
                 }
                 Err(arrival.into_refusal())
             }
@@ -162,7 +172,7 @@ impl Inline {
             let _place = place;
             // Without an id, nothing can be recognised again.
             let Some(event) = NewEvent::of(&arrival, evidence) else {
-                let result = self.handling.handle(arrival).await;
+                let result = self.handling.handle(arrival, HandlerError::is_permanent).await;
                 return outcome(result);
             };
             let Some(_turn) = Turn::take(&self, &event.id) else { return Err(Refusal::InProgress) };
@@ -174,7 +184,7 @@ impl Inline {
                 Beginning::Running => return Err(Refusal::InProgress),
             };
             let arrival = arrival.in_run(Run::new(lease.clone(), 1, Order::Unchecked));
-            let result = self.handling.handle(arrival).await;
+            let result = self.handling.handle(arrival, HandlerError::is_permanent).await;
             if let Err(error) = in_time(self.settle(&lease, &result)).await {
                 telemetry::not_noted(&result);
                 return Err(error.into());
@@ -185,7 +195,14 @@ impl Inline {
 
     async fn settle(&self, lease: &Lease, result: &HandlerResult) -> Result<(), StoreError> {
         match result {
-            Ok(()) => self.store.complete(lease).await,
+            Ok(()) => match self.store.complete(lease).await {
+                // Given back, so that the provider's next attempt need not wait for the end of the lease.
+                Err(error @ StoreError::NotCommitted(_)) => {
+                    self.store.retry(lease, Duration::ZERO, &error.to_string()).await?;
+                    Err(error)
+                }
+                result => result,
+            },
             Err(error) if error.is_permanent() => self.store.bury(lease, &error.for_store()).await,
             Err(error) => self.store.retry(lease, Duration::ZERO, &error.for_store()).await,
         }

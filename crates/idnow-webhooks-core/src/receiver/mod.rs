@@ -201,7 +201,9 @@ impl Receiver {
         let _all = self.inner.in_progress.acquire_many(self.inner.max_in_progress).await;
     }
 
-    /// How this receiver is doing: whether its store answers, what that has to do, and what keys there are.
+    /// How this receiver is doing: whether its store takes events, what that has to do, and what keys there are.
+    ///
+    /// Durable stores write a little to find out, so ask every few seconds and not more often.
     ///
     /// It takes up to two seconds, when the store does not answer.
     ///
@@ -211,7 +213,7 @@ impl Receiver {
     pub async fn health(&self) -> Health {
         let inner = &*self.inner;
         let keys = KeysHealth { usable: inner.keys.current().len(), age: inner.keys.age() };
-        Health::new(inner.intake.backlog(HEALTH_LIMIT).await, keys)
+        Health::new(inner.intake.health(HEALTH_LIMIT).await, keys)
     }
 
     /// Runs a path in the span of a delivery, up to the answer deadline, and notes how it ends. Give it a pinned

@@ -68,18 +68,18 @@ pub struct Failure {
     pub event_name: Option<String>,
     /// The error, with its causes, in one line.
     pub error: String,
-    /// Whether it was final; otherwise the event will be handled again.
+    /// Whether it was final: the event is a dead letter now. Otherwise it will be handled again.
     pub permanent: bool,
     arrival: Arrival,
 }
 
 impl Failure {
-    pub(crate) fn new(arrival: Arrival, error: &HandlerError) -> Self {
+    pub(crate) fn new(arrival: Arrival, error: &HandlerError, permanent: bool) -> Self {
         Self {
             event_id: arrival.id().map(str::to_owned),
             event_name: arrival.name().map(str::to_owned),
             error: error.to_string(),
-            permanent: error.is_permanent(),
+            permanent,
             arrival,
         }
     }
@@ -141,7 +141,8 @@ impl EventRouter {
     }
 
     /// Handles genuine deliveries that cannot be read as an event, or not as the type that a handler wants.
-    /// Without it they are answered 503 in inline mode, and kept as dead letters in queued mode.
+    /// Without it they are answered 503 in inline mode, and kept as dead letters in queued mode; there, those that cannot
+    /// be read as an event at all are dead letters from the start, and reach no handler.
     pub fn on_unreadable<F, R>(mut self, handler: F) -> Self
     where
         F: Fn(Unreadable) -> R + Send + Sync + 'static,

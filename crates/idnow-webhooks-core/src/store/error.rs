@@ -7,6 +7,10 @@ pub enum StoreError {
     /// The lease ran out, or has ended: someone else may have taken over, or the event is finished.
     #[error("the lease on event {0:?} has ended")]
     LeaseLost(Arc<str>),
+    /// The handler has begun a transaction of the store for this event, and has neither committed nor rolled it back:
+    /// what it wrote is gone, so the event is not handled.
+    #[error("the handler ended without committing its transaction for event {0:?}")]
+    NotCommitted(Arc<str>),
     /// The store holds as much as it may.
     #[error("the store is full: it holds {0} events that are not finished")]
     Full(usize),

@@ -61,7 +61,8 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// The lease now lasts this long from now.
     async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError>;
 
-    /// The event is handled, for good. It is no error if the event was completed under this very lease before.
+    /// The event is handled, for good; unless the handler has left a transaction for it open, which is
+    /// [`StoreError::NotCommitted`]. It is no error if the event was completed under this very lease before.
     async fn complete(&self, lease: &Lease) -> Result<(), StoreError>;
 
     /// The event is to be handled again, after a wait.
@@ -101,6 +102,12 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     ///
     /// Events of inline mode that were never completed count as completed when nobody has touched them for so long.
     async fn purge(&self, purge: Purge) -> Result<usize, StoreError>;
+
+    /// Whether events could be stored now. It is asked every few seconds by readiness routes, so it should be cheap, but
+    /// it must notice what keeps others from writing, such as a full disk.
+    async fn check(&self) -> Result<(), StoreError> {
+        self.backlog().await.map(drop)
+    }
 
     /// What is still to be done. Cheap: it looks at unfinished events and dead letters only.
     async fn backlog(&self) -> Result<Backlog, StoreError>;
@@ -165,6 +172,10 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
 
     async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
         (**self).purge(purge).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        (**self).check().await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {

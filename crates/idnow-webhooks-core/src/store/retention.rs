@@ -15,8 +15,9 @@ use std::time::Duration;
 pub struct Retention(Duration);
 
 impl Retention {
-    /// The shortest: an hour. The provider's attempts at one event spread over 17 minutes; the rest is a margin.
-    pub const MIN: Duration = Duration::from_secs(3600);
+    /// The shortest: two hours. The provider's attempts at one event spread over 17 minutes, and a token that somebody
+    /// has recorded is valid for an hour; the rest is a margin.
+    pub const MIN: Duration = Duration::from_secs(2 * 3600);
 
     /// Nothing is forgotten by itself. For tools that open the store of another process, and for those who purge by
     /// hand.

@@ -81,8 +81,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How often an event is handled before it becomes a dead letter (default: 15, about 4.5 h with the default
-    /// waits).
+    /// How often an event is handled before it becomes a dead letter (default: 15, about 3 h with the default
+    /// waits). Runs that ended without a result, because the process was killed, count too.
     pub fn max_runs(mut self, runs: u32) -> Self {
         self.max_runs = runs;
         self

@@ -2,6 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -21,18 +22,53 @@ enum Settlement {
     Bury { error: String },
 }
 
+/// Extends the lease of one event, in a task of its own that ends with this.
+pub(super) struct Heartbeat(JoinHandle<()>);
+
+impl Heartbeat {
+    /// Start it before the job, and from outside of it: Tokio keeps what a task starts on the thread of that task
+    /// until its next wait, and a handler that blocks has none.
+    pub(super) fn start(inner: &Arc<Inner>, lease: &Lease) -> Self {
+        Self(tokio::spawn(Arc::clone(inner).keep(lease.clone())))
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Settlement {
+    fn into_error(self) -> Option<String> {
+        match self {
+            Self::Complete => None,
+            Self::Retry { error, .. } | Self::Bury { error } => Some(error),
+        }
+    }
+}
+
+/// So far ahead, or as far as time goes.
+fn in_future(wait: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    Instant::now() + wait.min(FAR)
+}
+
 impl Inner {
     /// Handles one event under its lease.
-    pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent) {
+    pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent, heartbeat: Heartbeat) {
         let run = Run::new(event.lease.clone(), event.run, event.order);
         let arrival = Arrival::from(RawEvent::from_json(&event.data)).in_run(run);
         let span = telemetry::job_span(&event);
         async {
             telemetry::identify(&arrival);
             let started = Instant::now();
-            let ending = match self.handle(&event.lease, arrival).await {
-                Some(result) => self.settle(&event, result).await,
-                None => Ending::Lost,
+            let ending = match self.earlier_runs(event.run) {
+                Some(settlement) => self.settle(&event, settlement).await,
+                None => match self.handle(&event, arrival, heartbeat).await {
+                    Some(result) => self.settle(&event, self.settlement(event.run, result)).await,
+                    None => Ending::Lost { error: None },
+                },
             };
             telemetry::job(&ending, started.elapsed());
         }
@@ -40,32 +76,49 @@ impl Inner {
         .await;
     }
 
-    /// Runs the handlers and extends the lease meanwhile. `None` when the lease was lost: somebody else may be
-    /// handling the event by now, so the handlers are stopped.
-    async fn handle(&self, lease: &Lease, arrival: Arrival) -> Option<HandlerResult> {
-        let mut handlers = pin!(self.handling.handle(arrival));
-        let mut ends = Instant::now() + self.lease;
+    /// An event whose handler kills the process, or never gives a result, must not do so for ever.
+    fn earlier_runs(&self, run: u32) -> Option<Settlement> {
+        let before = run.saturating_sub(1);
+        (before >= self.max_runs)
+            .then(|| Settlement::Bury { error: format!("{before} runs ended without a result") })
+    }
+
+    /// Runs the handlers, until the lease is lost: `None` then. Somebody else may be handling the event by now.
+    async fn handle(
+        &self,
+        event: &ClaimedEvent,
+        arrival: Arrival,
+        mut heartbeat: Heartbeat,
+    ) -> Option<HandlerResult> {
+        let last = event.run >= self.max_runs;
+        let handlers = pin!(self.handling.handle(arrival, move |error| last || error.is_final_in_queue()));
+        tokio::select! {
+            biased;
+            result = handlers => Some(result),
+            _ = &mut heartbeat.0 => None,
+        }
+    }
+
+    /// Extends a lease until it is lost.
+    pub(super) async fn keep(self: Arc<Self>, lease: Lease) {
+        let mut ends = in_future(self.lease);
         loop {
-            tokio::select! {
-                result = &mut handlers => return Some(result),
-                () = tokio::time::sleep(self.lease / 3) => {}
-            }
-            match self.store.extend(lease, self.lease).await {
-                Ok(()) => ends = Instant::now() + self.lease,
-                Err(StoreError::LeaseLost(_)) => return None,
-                Err(_) if Instant::now() >= ends => return None,
+            tokio::time::sleep(self.lease / 3).await;
+            match self.store.extend(&lease, self.lease).await {
+                Ok(()) => ends = in_future(self.lease),
+                Err(StoreError::LeaseLost(_)) => return,
+                Err(_) if Instant::now() >= ends => return,
                 // The lease still lasts, and the store may be back before it ends.
-                Err(error) => telemetry::extend_failed(&error),
+                Err(error) => telemetry::extend_failed(&lease, &error),
             }
         }
     }
 
     /// Notes the end of a run, again and again while the lease lasts: otherwise the event is handled once more.
-    async fn settle(&self, event: &ClaimedEvent, result: HandlerResult) -> Ending {
-        let settlement = self.settlement(event.run, result);
-        let give_up = Instant::now() + self.lease;
+    async fn settle(&self, event: &ClaimedEvent, mut settlement: Settlement) -> Ending {
+        let lease = &event.lease;
+        let give_up = in_future(self.lease);
         loop {
-            let lease = &event.lease;
             let noted = match &settlement {
                 Settlement::Complete => self.store.complete(lease).await,
                 Settlement::Retry { wait, error } => self.store.retry(lease, *wait, error).await,
@@ -73,7 +126,10 @@ impl Inner {
             };
             match noted {
                 Ok(()) => break,
-                Err(StoreError::LeaseLost(_)) => return Ending::Lost,
+                Err(StoreError::LeaseLost(_)) => return Ending::Lost { error: settlement.into_error() },
+                Err(error @ StoreError::NotCommitted(_)) if matches!(settlement, Settlement::Complete) => {
+                    settlement = self.settlement(event.run, Err(HandlerError::retry(error)));
+                }
                 Err(error) if Instant::now() + SETTLE_AGAIN >= give_up => return Ending::NotNoted(error),
                 Err(_) => tokio::time::sleep(SETTLE_AGAIN).await,
             }

@@ -16,7 +16,13 @@ use crate::store::{Claim, ClaimedEvent, EventStore, Lease, SessionOrder, StoreEr
 use crate::telemetry;
 
 pub use builder::{WorkerBuilder, WorkerError};
+use job::Heartbeat;
 
+/// How long to wait after a claim that failed: a store that is back must not wait long for its workers.
+const CLAIM_AGAIN: Backoff =
+    Backoff { first: Duration::from_millis(100), most: Duration::from_secs(5), jitter: 0.2 };
+/// How long handlers that were stopped may take to notice it.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// How often the state of the queue is noted.
 const OBSERVE: Duration = Duration::from_secs(15);
 
@@ -56,6 +62,7 @@ const OBSERVE: Duration = Duration::from_secs(15);
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "dropping a worker stops it"]
 pub struct Worker {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -103,8 +110,14 @@ struct Jobs {
 
 impl Jobs {
     fn start(&mut self, inner: &Arc<Inner>, event: ClaimedEvent) {
+        // Leases go by a clock, and handlers can block theirs: never twice at once, whatever the store believes.
+        if self.leases.values().any(|running| running.event_id == event.lease.event_id) {
+            telemetry::still_running(&event.lease);
+            return;
+        }
         let lease = event.lease.clone();
-        let task = self.tasks.spawn(Arc::clone(inner).job(event));
+        let heartbeat = Heartbeat::start(inner, &lease);
+        let task = self.tasks.spawn(Arc::clone(inner).job(event, heartbeat));
         self.leases.insert(task.id(), lease);
     }
 
@@ -151,7 +164,7 @@ impl Inner {
                 Err(error) => {
                     failures += 1;
                     telemetry::claim_failed(&error);
-                    self.backoff.wait(failures).max(self.poll_interval)
+                    CLAIM_AGAIN.wait(failures)
                 }
             };
             let full = jobs.leases.len() >= self.concurrency;
@@ -187,8 +200,18 @@ impl Inner {
         if tokio::time::timeout(self.drain_limit, all).await.is_ok() {
             return;
         }
-        jobs.tasks.shutdown().await;
-        for lease in jobs.leases.values() {
+        jobs.tasks.abort_all();
+        let mut stopped = Vec::new();
+        let all = async {
+            while let Some(ended) = jobs.tasks.join_next_with_id().await {
+                let (id, aborted) = ended.map_or_else(|error| (error.id(), true), |(id, ())| (id, false));
+                stopped.extend(jobs.leases.remove(&id).filter(|_| aborted));
+            }
+        };
+        let _ = tokio::time::timeout(STOP_LIMIT, all).await;
+        // One that blocks its thread runs on, so nobody else may have its event yet.
+        jobs.leases.values().for_each(telemetry::not_stopped);
+        for lease in &stopped {
             if let Err(error) = self.store.release(lease).await {
                 telemetry::release_failed(lease, &error);
             }

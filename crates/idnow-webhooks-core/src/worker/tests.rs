@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,7 +12,8 @@ use crate::event::{Event, SessionCreated};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::router::EventRouter;
 use crate::store::{
-    Backlog, Beginning, EventFilter, Insertion, MemoryStore, NewEvent, Order, Purge, Replay, StoredEvent,
+    Backlog, Beginning, EventFilter, EventState, Insertion, MemoryStore, NewEvent, Order, Purge, Replay,
+    StoredEvent,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -436,4 +437,154 @@ async fn events_of_one_session_are_handled_one_by_one_and_in_order_and_told_of_g
             (60, 4, Order::Late),
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_ends_no_run_is_a_dead_letter_in_the_end() {
+    let ((store, clock), runs) = (store(), Runs::default());
+    store.insert(event("a")).await.unwrap();
+    for _ in 0..3 {
+        // As if the process had been killed each time.
+        assert_eq!(store.claim(claim(1, SECOND)).await.unwrap().len(), 1);
+        sleep(2 * SECOND).await;
+    }
+    let worker = patient(&store, runs.router(clock, |_| Ok(()))).max_runs(3).start().unwrap();
+    sleep(5 * SECOND).await;
+    worker.stop().await;
+    assert!(runs.seconds().is_empty());
+    let event = store.get("a").await.unwrap().unwrap();
+    assert_eq!(event.state, EventState::Dead);
+    assert_eq!(event.error.as_deref(), Some("3 runs ended without a result"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_is_back_soon_after_its_store_is() {
+    let ((store, clock), runs) = (store(), Runs::default());
+    let down = Arc::new(AtomicBool::new(true));
+    let flaky = Flaky { inner: Arc::clone(&store), down: Arc::clone(&down) };
+    let worker = Worker::builder(flaky, runs.router(clock, |_| Ok(()))).start().unwrap();
+    store.insert(event("a")).await.unwrap();
+    sleep(7200 * SECOND).await;
+    down.store(false, Ordering::SeqCst);
+    sleep(6 * SECOND).await;
+    assert_eq!(runs.seconds().len(), 1);
+    worker.stop().await;
+}
+
+/// So many seconds ahead of another.
+#[derive(Debug)]
+struct Jumping(TokioClock, Arc<AtomicU32>);
+
+impl Clock for Jumping {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.now() + TimeDelta::seconds(self.1.load(Ordering::SeqCst).into())
+    }
+}
+
+/// A clock that jumps ends leases before their time.
+#[tokio::test]
+async fn an_event_never_runs_twice_at_once_here() {
+    let ahead = Arc::new(AtomicU32::new(0));
+    let store = Arc::new(MemoryStore::new().with_clock(Jumping(TokioClock::start(), Arc::clone(&ahead))));
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, peak) = (Arc::clone(&running), Arc::clone(&most));
+    let router = EventRouter::new().on_any(move |_| {
+        let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
+        async move {
+            peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            sleep(Duration::from_millis(400)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    store.insert(event("a")).await.unwrap();
+    let worker =
+        Worker::builder(Arc::clone(&store), router).poll_interval(Duration::from_millis(5)).start().unwrap();
+    while running.load(Ordering::SeqCst) == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    ahead.store(3600, Ordering::SeqCst);
+    while store.get("a").await.unwrap().unwrap().runs < 2 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(most.load(Ordering::SeqCst), 1, "and not started again");
+    worker.stop().await;
+}
+
+/// Two threads: one that the handler blocks, and one that extends its lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_blocks_its_thread_keeps_its_lease() {
+    let store = Arc::new(MemoryStore::new());
+    let router = EventRouter::new().on_any(|_| async {
+        std::thread::sleep(3 * SECOND);
+        Ok(())
+    });
+    store.insert(event("a")).await.unwrap();
+    let worker = Worker::builder(Arc::clone(&store), router).lease(SECOND).start().unwrap();
+    while store.backlog().await.unwrap().waiting > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    sleep(Duration::from_millis(2200)).await;
+    assert!(store.claim(claim(1, SECOND)).await.unwrap().is_empty(), "the lease lasts");
+    worker.stop().await;
+    assert_eq!(store.completed().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_does_not_wait_for_a_handler_that_blocks() {
+    let store = Arc::new(MemoryStore::new());
+    let router = EventRouter::new().on_any(|event| async move {
+        if event.id == "blocks" {
+            std::thread::sleep(Duration::from_secs(4));
+        } else {
+            sleep(3600 * SECOND).await;
+        }
+        Ok(())
+    });
+    for id in ["blocks", "waits"] {
+        store.insert(event(id)).await.unwrap();
+    }
+    let worker = Worker::builder(Arc::clone(&store), router)
+        .handler_limit(7200 * SECOND)
+        .drain_limit(Duration::from_millis(100))
+        .start()
+        .unwrap();
+    while store.backlog().await.unwrap().waiting > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let stopping = Instant::now();
+    worker.stop().await;
+    assert!(stopping.elapsed() < 3 * SECOND, "{:?}", stopping.elapsed());
+    let state = async |id| store.get(id).await.unwrap().unwrap().state;
+    assert_eq!(state("waits").await, EventState::Waiting, "given back");
+    assert_eq!(state("blocks").await, EventState::Running, "it still runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_alarm_knows_which_failure_was_the_last() {
+    let (store, _) = store();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&told);
+    let router = EventRouter::new().on_any(|_| async { Err(HandlerError::retry("not now")) }).on_failure(
+        move |failure| {
+            noted.lock().unwrap().push(failure.permanent);
+            async {}
+        },
+    );
+    store.insert(event("a")).await.unwrap();
+    let worker = patient(&store, router).max_runs(3).start().unwrap();
+    sleep(60 * SECOND).await;
+    worker.stop().await;
+    assert_eq!(*told.lock().unwrap(), [false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_without_an_end_is_no_reason_to_panic() {
+    let ((store, clock), runs) = (store(), Runs::default());
+    store.insert(event("a")).await.unwrap();
+    let worker = patient(&store, runs.router(clock, |_| Ok(()))).lease(Duration::MAX).start().unwrap();
+    sleep(5 * SECOND).await;
+    worker.stop().await;
+    assert_eq!(store.completed().await.unwrap(), 1);
 }
