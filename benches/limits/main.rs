@@ -1,8 +1,10 @@
-//! Measures the SDK against receivers written by hand, and fails when it costs more than it may.
+//! Measures the SDK against receivers written by hand, and its stores against bare statements, and fails when it
+//! costs more than it may.
 //!
 //! ```text
-//! cargo bench -p idnow-webhooks-bench                      # everything, about a minute
+//! cargo bench -p idnow-webhooks-bench                      # everything but `memory`, some minutes
 //! cargo bench -p idnow-webhooks-bench -- verify adapters   # some of it
+//! cargo bench -p idnow-webhooks-bench -- memory            # a million deliveries, some minutes
 //! cargo bench -p idnow-webhooks-bench -- --quick           # does it run at all? judges no limit
 //! ```
 //!
@@ -23,8 +25,10 @@ mod by_hand;
 mod fixture;
 mod http;
 mod measure;
+mod memory;
 mod report;
 mod servers;
+mod stores;
 mod verify;
 
 use std::process::ExitCode;
@@ -34,16 +38,25 @@ use report::Report;
 
 type Section = fn(Effort, &mut Report);
 
-const SECTIONS: [(&str, Section); 3] =
-    [("verify", verify::run), ("adapters", adapters::run), ("http", http::run)];
+const SECTIONS: [(&str, Section); 6] = [
+    ("verify", verify::run),
+    ("adapters", adapters::run),
+    ("http", http::run),
+    ("sqlite", stores::sqlite),
+    ("postgres", stores::postgres),
+    (BY_HAND, memory::run),
+];
+
+/// Takes minutes and a gigabyte of disk, so it is only run in full when it is named.
+const BY_HAND: &str = "memory";
 
 fn main() -> ExitCode {
     // Named, as jsonwebtoken panics when a build happens to contain both of its backends.
     jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default().ok();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["serve", framework, side] = arguments[..] {
-        http::serve(framework, side);
+    if let ["serve", ref arguments @ ..] = arguments[..] {
+        http::serve(arguments);
         return ExitCode::SUCCESS;
     }
     let mut effort = Effort::Full;
@@ -54,7 +67,9 @@ fn main() -> ExitCode {
             "--quick" => effort = Effort::Quick,
             name if SECTIONS.iter().any(|(section, _)| *section == name) => chosen.push(name),
             other => {
-                eprintln!("unknown argument `{other}`: expected --quick, verify, adapters or http");
+                eprintln!(
+                    "unknown argument `{other}`: expected --quick, verify, adapters, http, sqlite, postgres or memory"
+                );
                 return ExitCode::from(2);
             }
         }
@@ -65,7 +80,8 @@ fn main() -> ExitCode {
     }
     let mut report = Report::new(effort);
     for (name, run) in SECTIONS {
-        if chosen.is_empty() || chosen.contains(&name) {
+        let all = chosen.is_empty() && (name != BY_HAND || effort == Effort::Quick);
+        if all || chosen.contains(&name) {
             run(effort, &mut report);
         }
     }

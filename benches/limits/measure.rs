@@ -16,6 +16,14 @@ impl Effort {
             Self::Quick => 3,
         }
     }
+
+    /// Operations in one turn, where a turn takes long.
+    pub fn turn(self, full: usize) -> usize {
+        match self {
+            Self::Full => full,
+            Self::Quick => full.div_ceil(16),
+        }
+    }
 }
 
 /// What came out, in microseconds per operation: medians over all rounds.

@@ -9,10 +9,14 @@ use crate::measure::{Comparison, Effort};
 pub enum Limit {
     /// Ours at most this many times the reference.
     Ratio(f64),
+    /// Ours must do at least this many times what the reference does in the same time.
+    Rate(f64),
     /// Ours at most this many microseconds above the reference.
     Microseconds(f64),
     /// Only reported, as a ratio.
     None,
+    /// Only reported, as a [`Rate`](Self::Rate).
+    AnyRate,
 }
 
 pub struct Report {
@@ -34,7 +38,10 @@ impl Report {
     pub fn row(&mut self, name: &str, comparison: &Comparison, limit: Limit) {
         let Comparison { ratio, difference, .. } = comparison;
         let as_ratio = format!("{:.3}x ± {:.3}", ratio.median, ratio.noise);
+        let as_rate = format!("{:.3}x ± {:.3}", 1.0 / ratio.median, ratio.noise / ratio.median.powi(2));
         let (result, allowed, holds) = match limit {
+            Limit::Rate(least) => (as_rate, format!(">= {least:.2}x"), Some(1.0 / ratio.median >= least)),
+            Limit::AnyRate => (as_rate, "-".into(), None),
             Limit::Ratio(most) => (as_ratio, format!("{most:.2}x"), Some(ratio.median <= most)),
             Limit::Microseconds(most) => (
                 format!("{:+.2} us ± {:.2}", difference.median, difference.noise),
@@ -54,6 +61,17 @@ impl Report {
             "{name:48} | {:7.2} us | {:7.2} us | {result:>17} | {allowed:>9} | {verdict}",
             comparison.ours, comparison.reference,
         );
+    }
+
+    /// Something that is no ratio.
+    pub fn verdict(&mut self, what: &str, holds: bool) {
+        let verdict = match holds {
+            _ if self.effort == Effort::Quick => "-",
+            true => "yes",
+            false => "NO",
+        };
+        self.broken += usize::from(verdict == "NO");
+        println!("{what} | {verdict}");
     }
 
     pub fn end(self) -> ExitCode {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use idnow_webhooks_testkit::Provider;
@@ -17,9 +18,18 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(framework: &str, side: &str, provider: &Provider) -> Self {
+    /// `file` is for its store, `processor` the only one that it may run on.
+    pub fn start(
+        framework: &str,
+        side: &str,
+        file: Option<&Path>,
+        processor: Option<usize>,
+        provider: &Provider,
+    ) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["serve", framework, side])
+            .arg(file.unwrap_or(Path::new("")))
+            .args(processor.map(|processor| processor.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,5 +1,7 @@
 //! Deliveries over keep-alive connections, each waiting for its answer before the next.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,9 +33,10 @@ impl Load {
         Self { connections: connections.collect(), runtime, pool, sent: 0 }
     }
 
-    /// Returns when all of them are answered 200.
-    pub fn deliver(&mut self, deliveries: usize) {
+    /// Returns when all of them are answered 200, and tells how long that took.
+    pub fn deliver(&mut self, deliveries: usize) -> Duration {
         let mut requests: Vec<Vec<u8>> = (0..deliveries).map(|_| request(&self.pool.token())).collect();
+        let started = Instant::now();
         let requests = &std::cell::RefCell::new(&mut requests);
         self.runtime.block_on(join_all(self.connections.iter_mut().map(async |connection| {
             loop {
@@ -45,6 +48,7 @@ impl Load {
             }
         })));
         self.sent += deliveries as u64;
+        started.elapsed()
     }
 
     /// How many were sent in all.

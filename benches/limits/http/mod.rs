@@ -1,7 +1,9 @@
 //! Real servers, each in a process of its own on one thread, under load over 32 connections: the processor
 //! time that one delivery costs them.
 
+mod affinity;
 mod child;
+mod durable;
 mod load;
 mod serve;
 
@@ -39,6 +41,7 @@ pub fn run(effort: Effort, report: &mut Report) {
         reference.end();
         report.row(framework, &comparison, Limit::Ratio(1.0));
     }
+    durable::run(effort, report);
 }
 
 struct Side {
@@ -48,7 +51,7 @@ struct Side {
 
 impl Side {
     fn start(framework: &str, side: &str, provider: &idnow_webhooks_testkit::Provider, pool: &Pool) -> Self {
-        let server = Server::start(framework, side, provider);
+        let server = Server::start(framework, side, None, None, provider);
         let load = Load::connect(server.port, pool.clone());
         Self { server, load: RefCell::new(load) }
     }
