@@ -13,7 +13,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let (receiver, worker) = settings.queued(handlers).await?;
     let routes = idnow_webhooks::warp::webhook_at(receiver, &settings.path);
-    warp::serve(routes).run(settings.listen).await;
+    let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    warp::serve(routes).bind(settings.listen).await.graceful(stop).run().await;
     worker.stop().await;
     Ok(())
 }

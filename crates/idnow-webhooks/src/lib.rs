@@ -33,24 +33,86 @@
 //!
 //! # The two modes
 //!
-//! | | queued ([`Settings::queued`]) | inline ([`Settings::inline`]) |
+//! [`Settings::queued`] stores each event and answers; a [`Worker`] runs the handlers, here or in another
+//! process. [`Settings::inline`] runs them before the answer. The figures are the defaults.
+//!
+//! | | queued | inline |
 //! |---|---|---|
-//! | 200 means | the event is on disk | its handler has succeeded |
-//! | handlers run | after the answer, in a [`Worker`], here or in another process | before the answer, within the provider's 10 s |
-//! | a handler fails | again after 1 s, 2 s ... 1 h, 15 times (about 4.5 h) by default; then a dead letter, which an operator can replay | the provider tries again: 10 times in 17 minutes, then its own dead letters |
-//! | the process is killed | what was answered 200 is handled after the restart | what was answered 200 is handled; what was not comes again |
-//! | the same event again | recognised for as long as events are kept (30 days) | the same, with a durable store; in memory until the restart |
-//! | how often a handler may run | at least once; exactly once for what it writes in [the store's transaction](#exactly-once) | the same |
-//! | order within a session | one at a time, in sequence, gaps and late ones flagged | none |
-//! | load peaks | wait on disk | are answered 503 beyond the limit |
-//! | needs | a disk, or PostgreSQL | nothing |
+//! | 200 means | the event is on disk (`memory` is for tests) | its handler has succeeded |
+//! | a handler may take | 5 minutes | 8 s for a 200; it runs on, up to 60 s in all, and the next attempt finds it done |
+//! | a handler fails | again after 1 s, 2 s ... 1 h, 15 times in all (about 3 h); later events of its session wait meanwhile; then a dead letter, which you can replay | 503; the provider tries 10 times in 17 minutes, then gives up |
+//! | it fails for good | a dead letter at once | 422, and no further attempt |
+//! | the process is killed | what was answered 200 is handled after the restart; what was running, at the latest a minute later (the lease of 60 s) | what was answered 200 is handled; the rest comes again |
+//! | the same event again | recognised for 30 days | the same; with `IDNOW_STORE=memory` until the restart |
+//! | a handler may run | at least once; exactly once for what it writes in [the store's transaction](#exactly-once) | the same |
+//! | order within a session | one at a time, in sequence among those that have arrived; gaps and late ones are flagged | none |
+//! | peaks of load | wait on disk | 503 beyond the limit |
+//! | needs | a disk, or PostgreSQL | nothing, with `IDNOW_STORE=memory` |
 //! | right for | nearly everyone | serverless functions, machines without a disk, quick handlers |
 //!
 //! # Exactly once
 //!
-//! A handler may run again after a failure or a crash. What it writes into the database of the store it can
-//! write in the store's own transaction, which also completes the event: then both happen, or neither does.
-//! See `SqliteStore::transaction` and `PostgresStore::transaction`.
+//! What a handler writes in the store's own transaction is committed together with "handled", or not at all. Open
+//! the store yourself for that, and put your tables in the same file (or database: `postgres::PostgresStore`
+//! works the same way); `IDNOW_STORE` and `IDNOW_RETENTION_DAYS` are not read for a store that you open.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use idnow_webhooks::event::{Event, SessionCompleted};
+//! # use idnow_webhooks::{EventRouter, Settings};
+//! use idnow_webhooks::sqlite::{SqliteStore, sqlx};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let provider = idnow_webhooks_testkit::Provider::new();
+//! # let folder = tempfile::tempdir()?;
+//! # let keys = folder.path().join("keys.json");
+//! # std::fs::write(&keys, provider.key().jwks().to_string())?;
+//! # let variables = [
+//! #     ("IDNOW_ISSUER", provider.issuer()), ("IDNOW_AUDIENCE", provider.audience()),
+//! #     ("IDNOW_JWKS_FILE", keys.to_str().unwrap_or_default()), ("IDNOW_STORE", "memory"),
+//! # ];
+//! # let settings = Settings::from_variables(variables.map(|(name, value)| (name.into(), value.into())))?;
+//! # /*
+//! let store = SqliteStore::open("idnow-webhooks.db").await?;
+//! # */
+//! # let path = folder.path().join("events.db");
+//! # let store = SqliteStore::open(&path).await?;
+//! # let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+//! # let mut own = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await?;
+//! # let event = idnow_webhooks_testkit::SampleEvent::completed();
+//! # let session = event.session_id().to_owned();
+//! # sqlx::query("CREATE TABLE customers (session TEXT, identified BOOLEAN)").execute(&mut own).await?;
+//! # sqlx::query("INSERT INTO customers VALUES (?, FALSE)").bind(session).execute(&mut own).await?;
+//! let receiver = settings.receiver_builder().await?.queued(store.clone()).build()?;
+//! let shared = store.clone();
+//! let handlers = EventRouter::new().on(move |event: Event<SessionCompleted>| {
+//!     let store = shared.clone();
+//!     async move {
+//!         let mut transaction = store.transaction(&event).await?;
+//!         let update = sqlx::query("UPDATE customers SET identified = TRUE WHERE session = ?");
+//!         update.bind(event.payload.session_id.to_string()).execute(&mut *transaction).await?;
+//!         Ok(transaction.commit().await?) // and the event is completed
+//!     }
+//! });
+//! let worker = settings.worker_builder(store, handlers).start()?;
+//! # assert_eq!(provider.deliver(&receiver, &event).await.code(), "stored");
+//! # for _ in 0..200 {
+//! #     tokio::time::sleep(Duration::from_millis(50)).await;
+//! #     let done = sqlx::query_scalar("SELECT identified FROM customers").fetch_one(&mut own).await?;
+//! #     if done {
+//! #         worker.stop().await;
+//! #         return Ok(());
+//! #     }
+//! # }
+//! # Err("not handled".into())
+//! # }
+//! ```
+//!
+//! There is one transaction for each event, and its commit completes the event: do it in the last handler that
+//! runs for it. The types are those of sqlx, which `idnow_webhooks::sqlite` passes on; a sqlx of your own must
+//! have the same version. In a test with the testkit, give the receiver the same store:
+//! `provider.receiver().store(store.clone()).handlers(handlers).build()?`.
 //!
 //! # Features
 //!

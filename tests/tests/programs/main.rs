@@ -101,6 +101,33 @@ async fn deployable_programs_log_a_line_a_delivery_and_stop_gracefully() {
     }
 }
 
+/// Their `main` comes to its end, and with it to the worker's: a signal that nobody handles would be no success.
+#[tokio::test]
+async fn programs_of_the_readme_stop_gracefully_on_ctrl_c() {
+    for program in README {
+        let world = world();
+        let running = start(program, &world.variables());
+        assert_eq!(
+            post_when_ready(&running.url, &world.provider.token(&SampleEvent::completed())).await,
+            200
+        );
+        let (status, log) = running.interrupt();
+        assert!(status.success(), "{program:?}: {status}\n{log}");
+    }
+}
+
+#[test]
+fn a_queue_in_memory_is_warned_of() {
+    let world = world();
+    let mut variables = world.variables();
+    let (_, log) = start(DEPLOYABLE[0], &variables).terminate();
+    let warning = "events that were answered 200 are lost when this process ends: IDNOW_STORE is memory";
+    assert!(!log.contains(warning), "{log}");
+    variables.push(("IDNOW_STORE", "memory".to_owned()));
+    let (_, log) = start(DEPLOYABLE[0], &variables).terminate();
+    assert!(log.lines().any(|line| line.contains("WARN") && line.contains(warning)), "{log}");
+}
+
 /// What was answered before a stop is known after it: the store is a file.
 #[tokio::test]
 async fn events_outlive_the_process() {

@@ -98,9 +98,18 @@ impl Running {
     }
 
     /// Sends SIGTERM, and gives the exit status and the log.
-    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+    pub(crate) fn terminate(self) -> (ExitStatus, String) {
+        self.stop("-TERM")
+    }
+
+    /// As Ctrl-C does: SIGINT.
+    pub(crate) fn interrupt(self) -> (ExitStatus, String) {
+        self.stop("-INT")
+    }
+
+    fn stop(mut self, signal: &str) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
         let status = self.child.wait().unwrap();
         (status, self.read_log())
     }

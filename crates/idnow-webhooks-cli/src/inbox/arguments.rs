@@ -90,7 +90,7 @@ pub(super) enum Command {
 
     /// Forgets completed events, or dead letters, for good
     ///
-    /// Completed events are how late duplicates are recognised: they must be an hour old, at least. It runs beside the
+    /// Completed events are how late duplicates are recognised: they must be two hours old, at least. It runs beside the
     /// server, in small steps.
     #[command(after_help = PURGE_EXAMPLES)]
     Purge(Purge),

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use idnow_webhooks::store::{self, EventState, EventStore, Replay, Retention, StoreError};
+use idnow_webhooks::store::{self, EventState, EventStore, Replay, Retention, StoreError, StoredEvent};
 use serde::Serialize;
 
 use super::arguments::Purge;
@@ -48,14 +48,14 @@ pub(super) async fn retry(
         };
         retried.push(Retried { id, result, state });
         if !output.is_json() {
-            let id = text::line(id);
+            let shown = text::line(id);
             output.text(&match (result, state) {
-                ("queued", _) => format!("{id}  {GOOD}queued{GOOD:#}"),
+                ("queued", _) => format!("{shown}  {GOOD}queued{GOOD:#}"),
                 (_, Some(EventState::Running)) => {
-                    format!("{id}  {BAD}not queued{BAD:#}: it is being handled right now")
+                    format!("{shown}  {BAD}not queued{BAD:#}: {}", running(store, id).await)
                 }
-                (_, Some(state)) => format!("{id}  {BAD}not queued{BAD:#}: it is {}", state.name()),
-                (_, None) => format!("{id}  {BAD}not queued{BAD:#}: there is no such event in this store"),
+                (_, Some(state)) => format!("{shown}  {BAD}not queued{BAD:#}: it is {}", state.name()),
+                (_, None) => format!("{shown}  {BAD}not queued{BAD:#}: there is no such event in this store"),
             })?;
         }
     }
@@ -68,6 +68,25 @@ pub(super) async fn retry(
             Err(format!("{error}; of {} events, {} were looked at before", event_ids.len(), retried.len())
                 .into())
         }
+    }
+}
+
+/// Why an event that runs is not queued, and what comes of it without an operator.
+async fn running(store: &dyn EventStore, id: &str) -> String {
+    let now = super::now();
+    match store.get(id).await {
+        Ok(Some(event)) if event.state != EventState::Running => {
+            format!("it was being handled, and is {} now", event.state.name())
+        }
+        Ok(Some(StoredEvent { due_at: Some(until), .. })) if until > now => format!(
+            "a worker holds it until {} UTC (in {}); if that worker is dead, it is handled when this ends",
+            until.format("%H:%M:%S"),
+            text::age(now, until),
+        ),
+        Ok(Some(StoredEvent { due_at: Some(_), .. })) => {
+            "the worker that held it is late or dead; the next one handles it, as soon as one runs".into()
+        }
+        _ => "it is being handled right now".into(),
     }
 }
 

@@ -18,7 +18,7 @@ fn a_file_that_is_not_there_is_not_made() {
     let path = folder.path().join("none.db");
     for arguments in COMMANDS {
         let error = run(&format!("sqlite:{}", path.display()), arguments).failed(1);
-        assert!(error.contains("none.db") && error.contains("no such file"), "{error}");
+        assert!(error.contains("none.db") && error.contains("there is no file"), "{error}");
         assert!(error.contains("IDNOW_STORE"), "who named it: {error}");
     }
     // The default, in a folder without it.
@@ -40,6 +40,23 @@ fn what_is_no_database_is_said_so() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "it is as it was");
     let error = run(&format!("sqlite:{}", folder.path().display()), &["list"]).failed(1);
     assert!(error.contains("cannot open"), "{error}");
+}
+
+/// A path that was mistyped may lead to the database of another program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_no_store_is_refused_and_left_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    let url = format!("sqlite:{}", path.display());
+    let mut file = sqlx::SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    sqlx::query("CREATE TABLE customers (id INTEGER)").execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for arguments in COMMANDS {
+        let error = run(&url, arguments).failed(1);
+        assert!(error.contains("no store of idnow-webhooks"), "{error}");
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +90,10 @@ async fn wrong_usage_has_its_own_code() {
         (&["purge", "--yes", "--older-than", "soon"][..], "invalid value 'soon'"),
         (&["purge", "--yes", "--older-than", "30"], "time unit needed"),
         (&["purge", "--yes"], "--older-than"),
-        (&["purge", "--yes", "--older-than", "59m"], "at least 1h, not 59m: the provider may send one again"),
+        (
+            &["purge", "--yes", "--older-than", "119m"],
+            "at least 2h, not 1h 59m: the provider may send one again",
+        ),
         (&["purge", "--older-than", "2h"], "add --yes"),
         (&["purge", "--older-than", "2h", "--dead"], "add --yes"),
         (&["list", "--state", "gone"], "possible values: waiting, running, completed, dead"),

@@ -1,8 +1,8 @@
 //! The configuration of a receiver, read from environment variables.
 //!
 //! [`VARIABLES`] lists them all; [`Settings::from_env`] reads them, and stops at the first wrong value with a
-//! message that names the variable, the value and what is expected. [`Settings::receiver`] then sets up keys,
-//! admission and receiver.
+//! message that names the variable, the value and what is expected. [`Settings::queued`] or
+//! [`Settings::inline`] then sets up store, keys, admission and receiver.
 
 mod error;
 mod setup;

@@ -9,7 +9,7 @@ use idnow_webhooks_core::{
 };
 use idnow_webhooks_jwks::JwksSource;
 
-use super::{Keys, Settings, SetupError};
+use super::{Keys, Settings, SetupError, Store};
 
 impl Settings {
     /// Sets up everything for queued mode: a receiver that stores each event and answers at once, and the worker that
@@ -18,7 +18,16 @@ impl Settings {
     ///
     /// It does not wait for keys from the network: until they are there, deliveries are answered 503 and come
     /// again. The store and a key file, though, must be usable now.
+    ///
+    /// With [`Store::Memory`] it warns in the log: what was answered 200 and is not handled yet is lost when the process
+    /// ends.
     pub async fn queued(&self, handlers: EventRouter) -> Result<(Receiver, Worker), SetupError> {
+        if matches!(self.store, Store::Memory) {
+            tracing::warn!(
+                target: "idnow_webhooks::settings",
+                "events that were answered 200 are lost when this process ends: IDNOW_STORE is memory"
+            );
+        }
         let store = self.open_store().await?;
         let receiver = self.receiver_builder().await?.queued(Arc::clone(&store)).build()?;
         Ok((receiver, self.worker_builder(store, handlers).start()?))

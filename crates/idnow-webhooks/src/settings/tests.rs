@@ -4,10 +4,18 @@ use idnow_webhooks_core::EventRouter;
 use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    let given = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    // Without the feature there is no default.
+    let store = (!cfg!(feature = "sqlite")).then(|| ("IDNOW_STORE".to_owned(), "memory".to_owned()));
+    read_only(store.into_iter().chain(owned(variables)))
+}
+
+fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn read_only(given: impl IntoIterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
     let base = [("IDNOW_ENVIRONMENT", "sandbox"), ("IDNOW_AUDIENCE", "https://bank.example/hook")];
-    let base = base.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Settings::from_variables(base.chain(given))
+    Settings::from_variables(owned(&base).into_iter().chain(given))
 }
 
 #[test]
@@ -32,6 +40,19 @@ fn the_defaults_are_those_of_the_documentation() {
     assert!(!settings.keep_evidence);
     #[cfg(feature = "sqlite")]
     assert!(matches!(&settings.store, Store::Sqlite(path) if path.as_os_str() == "idnow-webhooks.db"));
+}
+
+/// Not even memory: events would be answered 200 and lost.
+#[cfg(not(feature = "sqlite"))]
+#[test]
+fn without_the_feature_sqlite_a_store_must_be_named() {
+    for variables in [&[][..], &[("IDNOW_STORE", " ")]] {
+        assert_eq!(
+            read_only(owned(variables)).unwrap_err().to_string(),
+            "IDNOW_STORE is not set: expected sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or memory (this \
+             program was built without the feature sqlite)"
+        );
+    }
 }
 
 #[test]
@@ -190,8 +211,9 @@ fn what_protects_is_never_switched_off_by_a_blank_value() {
     for name in VARIABLES.iter().map(|variable| variable.name) {
         let error = read(&[(name, " ")]).err();
         let explained = error.as_ref().is_some_and(|error| error.to_string().contains("is set but empty"));
-        // The base settings lack what these two would bring.
-        let required = ["IDNOW_ENVIRONMENT", "IDNOW_AUDIENCE"].contains(&name);
+        // The base settings lack what these would bring.
+        let required = ["IDNOW_ENVIRONMENT", "IDNOW_AUDIENCE"].contains(&name)
+            || (!cfg!(feature = "sqlite") && name == "IDNOW_STORE");
         assert!(explained || required || error.is_none(), "{error:?}");
     }
 }

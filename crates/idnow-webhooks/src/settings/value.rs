@@ -11,6 +11,8 @@ use idnow_webhooks_core::{RequiredHeader, Secret};
 use ipnet::IpNet;
 
 use super::error::SettingsError;
+#[cfg(not(feature = "sqlite"))]
+use super::store::EXPECTED;
 use super::store::Store;
 use super::variables;
 
@@ -110,7 +112,15 @@ impl Variables {
     }
 
     pub(super) fn store(&self, name: &str) -> Result<Store, SettingsError> {
-        let Some(value) = self.get(name) else { return Ok(Store::default()) };
+        let Some(value) = self.get(name) else {
+            #[cfg(feature = "sqlite")]
+            return Ok(Store::default());
+            #[cfg(not(feature = "sqlite"))]
+            return Err(SettingsError::missing(
+                name,
+                &format!("{EXPECTED} (this program was built without the feature sqlite)"),
+            ));
+        };
         value.parse().map_err(|error| SettingsError::wrong_secret(name, error))
     }
 

@@ -100,6 +100,8 @@ pub(super) const GUARDS: &[(&str, &str)] = &[
     ("IDNOW_JWKS_FILE", "take the keys from the network"),
     ("IDNOW_EXPECTED_ENVIRONMENT", "accept events of every environment"),
     ("IDNOW_REQUIRED_HEADERS", "require no header"),
+    // Without the feature, a blank one is refused as one that is not set.
+    #[cfg(feature = "sqlite")]
     ("IDNOW_STORE", "use the file idnow-webhooks.db"),
     ("IDNOW_TRUSTED_PROXIES", "trust no proxy"),
     ("IDNOW_WEBHOOK_SECRET", "verify with public keys"),
