@@ -40,6 +40,9 @@ impl Core {
         for _ in 0..3 {
             let beginning = self.try_begin(&row, lease).await.map_err(|error| unavailable(WHAT, &error))?;
             if let Some(beginning) = beginning {
+                if let Beginning::Run(lease) = &beginning {
+                    self.open.leased(lease);
+                }
                 return Ok(beginning);
             }
         }
@@ -47,7 +50,7 @@ impl Core {
     }
 
     async fn try_begin(&self, row: &NewRow, lease: i64) -> Result<Option<Beginning>, sqlx::Error> {
-        let mut work = Work::begin(&self.pool, Alone::No).await?;
+        let mut work = Work::begin(&self.own, Alone::No).await?;
         let beginning = begin(&mut work, self.now(), row, lease).await?;
         work.commit().await?;
         Ok(beginning)

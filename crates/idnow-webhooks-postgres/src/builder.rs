@@ -8,19 +8,24 @@ use idnow_webhooks_core::store::Retention;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use crate::core::{Bell, Core};
 use crate::error::{ConnectError, explain};
 use crate::insert::Inserts;
+use crate::open::Open;
 use crate::schema::Schema;
 use crate::settle::Settles;
 use crate::store::{Handle, PostgresStore};
-use crate::work::LIMIT;
+use crate::work::{LIMIT, OWN};
 use crate::{listen, retention};
 
 const CONNECTIONS: u32 = 16;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The store's own, besides one for each lane: for claims, the ends of runs, notifications and operators.
+const OWN_CONNECTIONS: u32 = 4;
+const OWN_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sets up a [`PostgresStore`].
 #[derive(Debug, Clone)]
@@ -45,7 +50,7 @@ impl PostgresStoreBuilder {
     }
 
     /// How many commits of new events are under way at once (default: 2, at least 1). Each takes all events that wait,
-    /// up to 64, and one connection of the pool.
+    /// up to 64, and one connection of the store's own.
     pub fn insert_lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes.clamp(1, 64);
         self
@@ -58,8 +63,10 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// Opens the store at an address, with up to 16 connections and one more to hear of new events; see
-    /// [`PostgresStore::connect`]. A call that gets no connection within 3 s fails.
+    /// Opens the store at an address; see [`PostgresStore::connect`].
+    ///
+    /// Handlers have up to 16 connections, and one that gets none within 3 s fails. The store's own are as in
+    /// [`with_pool`](Self::with_pool), so it takes up to 23 in all.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, ConnectError> {
         Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
         let mut options = PgConnectOptions::from_str(url).map_err(|error| match error {
@@ -78,17 +85,24 @@ impl PostgresStoreBuilder {
         self.with_pool(pool.connect_lazy_with(options)).await
     }
 
-    /// Opens the store on connections of your own. The tables are where the connections' `search_path` says.
+    /// Opens the store beside a pool of your own, from which handlers get their
+    /// [transactions](PostgresStore::transaction).
     ///
-    /// The pool should have more connections than [`insert_lanes`](Self::insert_lanes) and the handlers'
-    /// [transactions](PostgresStore::transaction) can take at once, and a short time-out for getting one: the pool's
-    /// default of 30 s is longer than a delivery may take. One more connection, made with the pool's settings but
-    /// outside of it, hears of new events.
+    /// The store does its own work on other connections, made with the pool's connect options, so that handlers cannot
+    /// hold up insertions and heartbeats: as many as there are [`insert_lanes`](Self::insert_lanes), 4 more, and one to
+    /// hear of new events. That is up to 7 by default, besides those of the pool.
+    ///
+    /// The tables are where the `search_path` says. It must be in the connect options (or set for the user or the
+    /// database): the pool's hooks do not run for the store's own connections.
     pub async fn with_pool(self, pool: PgPool) -> Result<PostgresStore, ConnectError> {
         let runtime = Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
-        let schema = Schema::prepare(&pool).await?;
+        let own = own(&pool, self.lanes);
+        let schema = Schema::prepare(&own).await?;
+        schema.check(&pool).await?;
         let (bell, news) = (Bell::default(), Notify::new());
-        let core = Arc::new(Core { pool, schema, clock: self.clock, bell, news });
+        let (open, patience) = (Open::default(), Mutex::default());
+        let core =
+            Arc::new(Core { own, handlers: pool, open, patience, schema, clock: self.clock, bell, news });
         // What this store tells others, it need not hear itself.
         let myself = format!("{:016x}", RandomState::new().build_hasher().finish());
         let mut tasks = vec![
@@ -101,4 +115,16 @@ impl PostgresStoreBuilder {
         let (inserts, settles) = (Inserts::start(&core, self.lanes), Settles::start(&core));
         Ok(PostgresStore::new(Handle { core, inserts, settles, tasks }))
     }
+}
+
+/// Connections to where the pool's go, for the store's own work.
+fn own(pool: &PgPool, lanes: usize) -> PgPool {
+    let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
+    PgPoolOptions::new()
+        .max_connections(lanes.saturating_add(OWN_CONNECTIONS))
+        .acquire_timeout(OWN_ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(OWN).execute(connection).await.map(drop) })
+        })
+        .connect_lazy_with((*pool.connect_options()).clone())
 }

@@ -76,6 +76,9 @@ impl Core {
             return Ok(Vec::new());
         }
         let (events, more) = self.try_claim(claim).await.map_err(|e| unavailable("claiming events", &e))?;
+        for event in &events {
+            self.open.leased(&event.lease);
+        }
         if more && events.len() < claim.limit {
             self.bell.ring();
         }
@@ -88,7 +91,7 @@ impl Core {
             SessionOrder::Sequence { grace } => (self.claiming(), Some(grace)),
             _ => (Alone::No, None),
         };
-        let mut work = Work::begin(&self.pool, alone).await?;
+        let mut work = Work::begin(&self.own, alone).await?;
         let mut claimed = Vec::new();
         let mut more = false;
         for _ in 0..ROUNDS {

@@ -6,13 +6,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chrono::{DateTime, Utc};
 use idnow_webhooks_core::Clock;
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
+use crate::open::Open;
 use crate::schema::Schema;
 use crate::work::Alone;
 
 pub(crate) struct Core {
-    pub(crate) pool: PgPool,
+    /// For the store's own work: handlers can never take all of its connections.
+    pub(crate) own: PgPool,
+    /// For handlers.
+    pub(crate) handlers: PgPool,
+    pub(crate) open: Open,
+    /// For what may take long: one at a time, so that connections are left for the rest.
+    pub(crate) patience: Mutex<()>,
     pub(crate) schema: Schema,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) bell: Bell,

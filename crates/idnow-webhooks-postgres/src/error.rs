@@ -1,11 +1,12 @@
 //! What can go wrong, in words that say what to do, and never an address or a password.
 
+use std::fmt;
 use std::time::Duration;
 
 use idnow_webhooks_core::store::StoreError;
 
 /// A database that cannot be opened as a store.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The address is not one of a PostgreSQL database.
@@ -34,6 +35,12 @@ pub enum ConnectError {
         "the connection's search_path names no schema that exists: create one, or correct the search_path"
     )]
     NoSchema,
+    /// The pool's connections find other tables than those made with its connect options.
+    #[error(
+        "the pool's connections do not find the tables in schema {0:?}: set the search_path in the pool's connect \
+         options, not in one of its hooks"
+    )]
+    SearchPath(String),
     /// The database cannot hold every text.
     #[error(
         "the database has the encoding {0}, which cannot hold every text: create it with ENCODING 'UTF8'"
@@ -45,6 +52,13 @@ pub enum ConnectError {
     /// There is no Tokio runtime to run in.
     #[error("a store must be opened inside of a Tokio runtime")]
     NoRuntime,
+}
+
+/// As [`Display`](fmt::Display): it is what `fn main() -> Result<..>` shows.
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// What `what` failed with, for the log.
@@ -66,7 +80,8 @@ pub(crate) fn explain(what: &str, error: &sqlx::Error) -> String {
             Some("55P03" | "40P01") => "somebody else holds a lock for too long",
             Some("42501") => "this user lacks a right: grant it",
             Some("42P01" | "3F000") => {
-                "a table is missing: restart, to have it made, or correct the search_path"
+                "a table is missing: restore it, or, to begin with an empty store, drop idnow_webhooks_schema too and \
+                 restart; or correct the search_path"
             }
             Some("25P02") => "an earlier statement of the transaction failed",
             Some(code) if code.starts_with("28") => "the server does not let this user in",
@@ -94,9 +109,12 @@ pub(crate) fn too_slow(what: &str, limit: Duration) -> String {
 
 /// Whether one row of several is the cause, so that the others may succeed without it.
 pub(crate) fn is_of_one_row(error: &sqlx::Error) -> bool {
-    code(error).is_some_and(|code| {
-        ["22", "23", "54"].iter().any(|class| code.starts_with(class)) || code == "55P03" || code == "40P01"
-    })
+    code(error).is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+}
+
+/// Whether another transaction has changed what this one has seen.
+pub(crate) fn is_serialization_failure(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code == "40001")
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use idnow_webhooks_core::store::{Insertion, NewEvent, StoreError};
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::core::Core;
-use crate::error::{explain, is_of_one_row, too_slow};
+use crate::error::{explain, is_of_one_row, is_serialization_failure, too_slow};
 use crate::work::{Alone, LIMIT, Work, text};
 
 /// The most events in one commit.
@@ -16,13 +16,19 @@ const BATCH: usize = 64;
 /// How many events may wait for a place in a batch. Beyond that, their callers wait for a place to wait.
 const QUEUE: usize = 1024;
 
+/// One statement with its own durability, so that a batch is one round trip to the server; see
+/// [`DURABLE`](crate::work::DURABLE), which holds for the others.
 const INSERT: &str = "
+    WITH here AS MATERIALIZED (
+        SELECT set_config('synchronous_commit',
+            CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)
+    )
     INSERT INTO idnow_webhooks_events (event_id, name, session, sequence, state, queued, runs, token, received_at,
         due, wake, finished_at, error, data, evidence_token, evidence_key)
     SELECT new.event_id, new.name, new.session, new.sequence, CASE WHEN new.error IS NULL THEN 0 ELSE 3 END,
         true, 0, (random() * 2 ^ 62)::int8, now, CASE WHEN new.error IS NULL THEN now END, CASE WHEN new.error IS NULL THEN now END,
         CASE WHEN new.error IS NOT NULL THEN now END, new.error, new.data, new.evidence_token, new.evidence_key
-    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now), UNNEST($2::text[], $3::text[],
+    FROM here, (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now), UNNEST($2::text[], $3::text[],
         $4::text[], $5::int8[], $6::text[], $7::text[], $8::text[], $9::text[])
         AS new (event_id, name, session, sequence, error, data, evidence_token, evidence_key)
     ON CONFLICT (event_id) DO NOTHING
@@ -153,7 +159,40 @@ async fn insert(core: &Core, rows: &[&NewRow]) -> Result<Vec<String>, sqlx::Erro
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut work = Work::begin(&core.pool, Alone::No).await?;
+    let mut single = Work::single(&core.own).await?;
+    let inserted = match insert_on(&mut single, core, rows).await {
+        Ok(inserted) => {
+            single.finish();
+            inserted
+        }
+        // The database's default isolation is stricter than it should be here, and somebody inserted the same event.
+        Err(error) if is_serialization_failure(&error) => {
+            single.finish();
+            let mut work = Work::begin(&core.own, Alone::No).await?;
+            let inserted = insert_on(&mut work, core, rows).await?;
+            work.commit().await?;
+            inserted
+        }
+        Err(error) => return Err(error),
+    };
+    if inserted.len() < rows.len() {
+        let mut work = Work::begin(&core.own, Alone::No).await?;
+        let query = sqlx::query(INTO_QUEUE).bind(column(rows, |row| &*row.event.id));
+        let queued = query.execute(&mut *work).await?.rows_affected();
+        work.commit().await?;
+        if queued > 0 {
+            core.added();
+        }
+    }
+    Ok(inserted)
+}
+
+/// The ids of those that are new.
+async fn insert_on(
+    connection: &mut PgConnection,
+    core: &Core,
+    rows: &[&NewRow],
+) -> Result<Vec<String>, sqlx::Error> {
     let query = sqlx::query(INSERT)
         .bind(core.now())
         .bind(column(rows, |row| &*row.event.id))
@@ -164,18 +203,7 @@ async fn insert(core: &Core, rows: &[&NewRow]) -> Result<Vec<String>, sqlx::Erro
         .bind(column(rows, |row| row.event.data()))
         .bind(column(rows, |row| row.evidence().0))
         .bind(column(rows, |row| row.evidence().1));
-    let inserted = query.fetch_all(&mut *work).await?;
-    let inserted: Vec<String> = inserted.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    let mut queued = 0;
-    if inserted.len() < rows.len() {
-        let query = sqlx::query(INTO_QUEUE).bind(column(rows, |row| &*row.event.id));
-        queued = query.execute(&mut *work).await?.rows_affected();
-    }
-    work.commit().await?;
-    if queued > 0 || !inserted.is_empty() {
-        core.added();
-    }
-    Ok(inserted)
+    query.fetch_all(connection).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
 fn column<'a, T>(rows: &[&'a NewRow], value: impl Fn(&'a NewRow) -> T) -> Vec<T> {

@@ -13,7 +13,9 @@
 //!   [`StoreError::Unavailable`], and the provider delivers again later.
 //!
 //! Workers hear of new events at once, from other processes by `LISTEN` and `NOTIFY`. Behind a pooler that cannot do
-//! that they find them by polling. A pooler must keep a transaction on one connection.
+//! that they find them by polling. A pooler must keep a transaction on one connection. The store's own connections set
+//! `statement_timeout` and `lock_timeout` when they are made: a pooler that shares connections between its clients should
+//! have some for this store alone.
 //!
 //! The tables `idnow_webhooks_events` and `idnow_webhooks_schema` are made at start, next to your own if you like. The
 //! user needs `CREATE` on the schema only for that; afterwards `SELECT`, `INSERT`, `UPDATE` and `DELETE` on these two.
@@ -28,6 +30,7 @@ mod core;
 mod error;
 mod insert;
 mod listen;
+mod open;
 mod operators;
 mod retention;
 mod schema;
@@ -38,5 +41,7 @@ mod work;
 
 pub use builder::PostgresStoreBuilder;
 pub use error::ConnectError;
+/// The sqlx of this crate: pools and the queries in a [`PostgresTransaction`] must be of this very version.
+pub use sqlx;
 pub use store::PostgresStore;
 pub use transaction::PostgresTransaction;

@@ -25,7 +25,7 @@ pub(crate) async fn tell(core: Arc<Core>, myself: String) {
     loop {
         core.news.notified().await;
         let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(&myself);
-        match tokio::time::timeout(LIMIT, notify.execute(&core.pool)).await {
+        match tokio::time::timeout(LIMIT, notify.execute(&core.own)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 tracing::debug!(error = explain("telling others of new events", &error), "not told");
@@ -52,7 +52,7 @@ async fn listen(
     myself: &str,
     wait: &mut Duration,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
-    let mut listener = PgListener::connect_with(&of_its_own(&core.pool)).await?;
+    let mut listener = PgListener::connect_with(&of_its_own(&core.own)).await?;
     listener.ignore_pool_close_event(true);
     listener.eager_reconnect(false);
     listener.listen(&channel(core)).await?;

@@ -37,6 +37,12 @@ const BACKLOG: &str = "
         min(received_at) FILTER (WHERE state = 0 AND queued), COALESCE($1::timestamptz, statement_timestamp())
     FROM idnow_webhooks_events WHERE state < 2";
 
+/// The lock that an insertion takes, and a write that no two replicas wait for each other to make.
+const CHECK: &str = "
+    LOCK TABLE idnow_webhooks_events IN ROW EXCLUSIVE MODE;
+    UPDATE idnow_webhooks_schema SET version = version
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM idnow_webhooks_schema FOR NO KEY UPDATE SKIP LOCKED))";
+
 impl Core {
     pub(crate) async fn list(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
         if [&filter.name, &filter.session_id].into_iter().flatten().any(|text| cannot_be(text)) {
@@ -59,7 +65,7 @@ impl Core {
             query.push(" AND position < ").push_bind(before);
         }
         query.push(" ORDER BY position DESC LIMIT ").push_bind(limit(filter.limit));
-        let rows = query.build().fetch_all(&self.pool).await;
+        let rows = query.build().fetch_all(&self.own).await;
         let events = rows.and_then(|rows| rows.iter().map(stored).collect());
         events.map_err(|error| unavailable("listing events", &error))
     }
@@ -70,7 +76,7 @@ impl Core {
         }
         let mut query = QueryBuilder::<Postgres>::new(SELECT);
         query.push(" AND event_id = ").push_bind(event_id);
-        let row = query.build().fetch_optional(&self.pool).await;
+        let row = query.build().fetch_optional(&self.own).await;
         let event = row.and_then(|row| row.as_ref().map(stored).transpose());
         event.map_err(|error| unavailable("reading an event", &error))
     }
@@ -88,7 +94,7 @@ impl Core {
     }
 
     async fn try_replay(&self, event_id: &str) -> Result<Replay, sqlx::Error> {
-        let mut work = Work::begin(&self.pool, self.settling()).await?;
+        let mut work = Work::begin(&self.own, self.settling()).await?;
         let replayed = sqlx::query(REPLAY).bind(self.now()).bind(event_id).execute(&mut *work).await?;
         let replay = if replayed.rows_affected() > 0 {
             Replay::Queued
@@ -105,7 +111,7 @@ impl Core {
 
     pub(crate) async fn replay_dead(&self, most: usize) -> Result<usize, StoreError> {
         let replayed = async {
-            let mut work = Work::begin(&self.pool, self.settling()).await?;
+            let mut work = Work::begin(&self.own, self.settling()).await?;
             let query = sqlx::query(REPLAY_DEAD).bind(self.now()).bind(limit(most));
             let replayed = query.execute(&mut *work).await?.rows_affected();
             work.commit().await?;
@@ -121,7 +127,7 @@ impl Core {
     pub(crate) async fn backlog(&self) -> Result<Backlog, StoreError> {
         let backlog = async {
             // For its settings: this must not read the whole table.
-            let mut work = Work::begin(&self.pool, Alone::No).await?;
+            let mut work = Work::begin(&self.own, Alone::No).await?;
             let row = sqlx::query(BACKLOG).bind(self.now()).fetch_one(&mut *work).await?;
             work.roll_back().await?;
             let (oldest, now): (Option<DateTime<Utc>>, DateTime<Utc>) = (row.try_get(3)?, row.try_get(4)?);
@@ -136,9 +142,24 @@ impl Core {
     }
 
     pub(crate) async fn completed(&self) -> Result<u64, StoreError> {
-        let query = sqlx::query("SELECT count(*) FROM idnow_webhooks_events WHERE state = 2");
-        let row = query.fetch_one(&self.pool).await;
-        row.and_then(|row| count(&row, 0)).map_err(|error| unavailable("counting completed events", &error))
+        let _one_at_a_time = self.patience.lock().await;
+        let completed = async {
+            let mut work = Work::long(&self.own).await?;
+            let query = sqlx::query("SELECT count(*) FROM idnow_webhooks_events WHERE state = 2");
+            let completed = count(&query.fetch_one(&mut *work).await?, 0)?;
+            work.roll_back().await?;
+            Ok(completed)
+        };
+        completed.await.map_err(|error| unavailable("counting completed events", &error))
+    }
+
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let check = async {
+            let mut work = Work::begin(&self.own, Alone::No).await?;
+            sqlx::raw_sql(CHECK).execute(&mut *work).await?;
+            work.roll_back().await
+        };
+        check.await.map_err(|error| unavailable("checking whether events can be stored", &error))
     }
 }
 

@@ -53,7 +53,7 @@ impl Core {
     }
 
     async fn delete(&self, step: &'static str, age: Duration, most: usize) -> Result<usize, sqlx::Error> {
-        let mut work = Work::begin(&self.pool, Alone::No).await?;
+        let mut work = Work::begin(&self.own, Alone::No).await?;
         let query = sqlx::query(step).bind(self.now()).bind(micros(age)).bind(limit(most));
         let deleted = query.execute(&mut *work).await?.rows_affected();
         work.commit().await?;

@@ -1,6 +1,6 @@
 //! The tables, and how they came to be.
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
+use sqlx::{PgConnection, PgPool, Row};
 
 use crate::error::{ConnectError, explain};
 use crate::work::DURABLE;
@@ -26,6 +26,16 @@ impl Schema {
         transaction.commit().await?;
         Ok(schema)
     }
+
+    /// Whether other connections find the same tables.
+    pub(crate) async fn check(&self, pool: &PgPool) -> Result<(), ConnectError> {
+        let found = place(&mut *pool.acquire().await?).await?;
+        if found.as_ref() == Some(&self.name) {
+            Ok(())
+        } else {
+            Err(ConnectError::SearchPath(self.name.clone()))
+        }
+    }
 }
 
 impl From<sqlx::Error> for ConnectError {
@@ -49,10 +59,9 @@ async fn migrate(connection: &mut PgConnection) -> Result<Schema, ConnectError> 
         return Err(ConnectError::NoSchema);
     }
     // Building an index on many rows takes its time, and the other replicas wait for it.
-    let lock = format!(
-        "SET LOCAL lock_timeout = '10min'; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({LOCK});"
-    );
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *connection).await?;
+    let patience = "SET LOCAL lock_timeout = '10min'; SET LOCAL statement_timeout = 0";
+    sqlx::raw_sql(patience).execute(&mut *connection).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *connection).await?;
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
     let mut found = 0;
     if let Some(schema) = place(connection).await? {

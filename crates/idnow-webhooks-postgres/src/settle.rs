@@ -153,6 +153,11 @@ fn answer(core: &Core, batch: Vec<Waiting>, result: Result<Vec<bool>, (String, b
     }
     for (at, waiting) in batch.into_iter().enumerate() {
         let held = result.as_ref().map(|held| held.get(at).copied().unwrap_or(false));
+        match (held, &waiting.settlement) {
+            (Ok(true), Settlement::Extend { .. }) => core.open.extended(&waiting.lease),
+            (Ok(_), _) => core.open.ended(&waiting.lease),
+            (Err(_), _) => {}
+        }
         // Its caller may be gone by now.
         let _ = waiting.answer.send(held.map_err(Clone::clone));
     }
@@ -168,7 +173,7 @@ async fn attempt(core: &Core, batch: &[Waiting]) -> Result<Vec<bool>, (String, b
 }
 
 async fn settle(core: &Core, batch: &[Waiting]) -> Result<Vec<bool>, sqlx::Error> {
-    let mut work = Work::begin(&core.pool, core.settling()).await?;
+    let mut work = Work::begin(&core.own, core.settling()).await?;
     let mut held = HashSet::new();
     let mut sessions = Vec::new();
     let mut left: Vec<usize> = (0..batch.len()).collect();

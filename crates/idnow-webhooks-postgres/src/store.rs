@@ -76,9 +76,10 @@ impl PostgresStore {
         PostgresStoreBuilder::default()
     }
 
-    /// The connections that the store uses.
+    /// The connections for handlers, which their [transactions](Self::transaction) use. The store's own work goes by
+    /// others.
     pub fn pool(&self) -> &PgPool {
-        &self.handle.core.pool
+        &self.handle.core.handlers
     }
 
     pub(crate) fn new(handle: Handle) -> Self {
@@ -109,6 +110,9 @@ impl EventStore for PostgresStore {
     }
 
     async fn complete(&self, lease: &Lease) -> Result<(), StoreError> {
+        if self.core().open.is_left(lease) {
+            return Err(StoreError::NotCommitted(Arc::clone(&lease.event_id)));
+        }
         self.handle.settles.settle(lease, Settlement::Complete).await
     }
 
@@ -146,6 +150,10 @@ impl EventStore for PostgresStore {
 
     async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
         within("forgetting events", LIMIT, self.core().purge(purge)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        within("checking whether events can be stored", LIMIT, self.core().check()).await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use idnow_webhooks_core::event::Event;
 use idnow_webhooks_core::store::{Lease, StoreError};
-use sqlx::{PgConnection, Postgres, Row, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row, Transaction};
 
 use crate::core::Core;
 use crate::error::unavailable;
@@ -18,6 +18,9 @@ use crate::work::{FOR_HANDLER, LIMIT, within};
 const HOLD: &str = "
     SELECT FROM idnow_webhooks_events WHERE event_id = $1 AND token = $2 AND state = 1 FOR KEY SHARE";
 
+const COMPLETED: &str = "
+    SELECT FROM idnow_webhooks_events WHERE event_id = $1 AND token = $2 AND state = 2";
+
 const COMPLETE: &str = "
     UPDATE idnow_webhooks_events SET state = 2, due = NULL, wake = NULL, error = NULL,
         finished_at = COALESCE($1::timestamptz, clock_timestamp())
@@ -26,18 +29,31 @@ const COMPLETE: &str = "
 
 /// A transaction in which a handler's writes and the completion of its event are committed together, or not at all.
 ///
-/// It is a connection of sqlx: give `&mut *transaction` to queries. Dropping it rolls everything back. Its isolation
-/// level is READ COMMITTED. While it is open, nobody else can take the event, even if the lease runs out.
+/// It is a connection of sqlx: give `&mut *transaction` to queries. Its isolation level is READ COMMITTED. While it is
+/// open, nobody else can take the event, even if the lease runs out.
 ///
-/// It takes one connection of the pool for as long as it lives.
+/// Dropping it rolls everything back, and the event is not completed then, even if the handler returns `Ok`: it is
+/// handled again ([`StoreError::NotCommitted`]). A handler that wants its event completed without the transaction says
+/// so with [`rollback`](Self::rollback).
+///
+/// It takes one connection of [`PostgresStore::pool`] for as long as it lives. The server ends it when no statement
+/// comes for 10 minutes, unless `idle_in_transaction_session_timeout` is set to something else.
 pub struct PostgresTransaction {
     transaction: Transaction<'static, Postgres>,
     lease: Lease,
     core: Arc<Core>,
 }
 
+/// Whether a lease lasts.
+enum Held {
+    Yes(Transaction<'static, Postgres>),
+    /// It ended when its event was completed.
+    UntilCompleted,
+    No,
+}
+
 impl PostgresStore {
-    /// Begins a transaction for the handler of this event.
+    /// Begins a transaction for the handler of this event, which must have been given out by this store or a clone of it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -82,7 +98,8 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`StoreError::LeaseLost`] if somebody else may be handling the event by now. [`StoreError::Unavailable`] if
-    /// there is no connection, or the event was not given out by a store: only such an event can be completed.
+    /// there is no connection, or the event was not given out by a store (only such an event can be completed), or it
+    /// was completed in this run already.
     pub async fn transaction<P>(&self, event: &Event<P>) -> Result<PostgresTransaction, StoreError> {
         let run = event.run().ok_or_else(|| {
             StoreError::unavailable(
@@ -101,13 +118,28 @@ impl PostgresStore {
         }
         let core = self.core();
         let begin = async {
-            let mut transaction = core.pool.begin_with(FOR_HANDLER).await?;
+            let mut transaction = core.handlers.begin_with(FOR_HANDLER).await?;
             let query = sqlx::query(HOLD).bind(&*lease.event_id).bind(token(lease));
             let held = query.fetch_optional(&mut *transaction).await?;
-            Ok(held.map(|_| transaction))
+            if held.is_some() {
+                return Ok(Held::Yes(transaction));
+            }
+            let query = sqlx::query(COMPLETED).bind(&*lease.event_id).bind(token(lease));
+            let completed = query.fetch_optional(&mut *transaction).await?;
+            transaction.rollback().await?;
+            Ok(if completed.is_some() { Held::UntilCompleted } else { Held::No })
         };
         let begin = async { begin.await.map_err(|error| unavailable(WHAT, &error)) };
-        let transaction = Box::pin(within(WHAT, LIMIT, begin)).await?.ok_or_else(|| lost(lease))?;
+        let transaction = match Box::pin(within(WHAT, LIMIT, begin)).await? {
+            Held::Yes(transaction) => transaction,
+            Held::UntilCompleted => {
+                return Err(StoreError::unavailable(format!(
+                    "{WHAT}: the event was completed in this run already: use one transaction for each event"
+                )));
+            }
+            Held::No => return Err(lost(lease)),
+        };
+        core.open.begun(lease);
         Ok(PostgresTransaction { transaction, lease: lease.clone(), core: Arc::clone(core) })
     }
 }
@@ -131,23 +163,31 @@ impl PostgresTransaction {
             }
         };
         let commit = async { commit.await.map_err(|error| unavailable(WHAT, &error)) };
-        if !within(WHAT, LIMIT, commit).await? {
+        let committed = within(WHAT, LIMIT, commit).await?;
+        core.open.ended(&lease);
+        if !committed {
             return Err(lost(&lease));
         }
         core.bell.ring();
         Ok(())
     }
 
-    /// Takes everything back. The event is not completed.
+    /// Takes everything back. The event is not completed by this, but it will be if the handler returns `Ok`.
     pub async fn rollback(self) -> Result<(), StoreError> {
+        self.core.open.rolled_back(&self.lease);
         let rollback = self.transaction.rollback().await;
         rollback.map_err(|error| unavailable("rolling a handler's transaction back", &error))
     }
 
     async fn complete(&mut self) -> Result<bool, sqlx::Error> {
         let (core, lease) = (&self.core, &self.lease);
-        let lock = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(core.schema.key);
-        lock.execute(&mut *self.transaction).await?;
+        // Nobody can claim while this is locked, so a process that stops here must not keep it.
+        let lock = format!(
+            "SET LOCAL statement_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+             SELECT pg_advisory_xact_lock_shared({})",
+            core.schema.key
+        );
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *self.transaction).await?;
         let complete = sqlx::query(COMPLETE).bind(core.now()).bind(&*lease.event_id).bind(token(lease));
         let Some(row) = complete.fetch_optional(&mut *self.transaction).await? else { return Ok(false) };
         let session: Option<String> = row.try_get(0)?;

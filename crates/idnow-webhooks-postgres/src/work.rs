@@ -26,10 +26,16 @@ macro_rules! durable {
 }
 pub(crate) const DURABLE: &str = durable!();
 
+/// What holds for each of the store's own connections from the start, so that a single statement, too, leaves nothing
+/// waiting on the server when its caller has given up.
+pub(crate) const OWN: &str = "SET statement_timeout = '5s'; SET lock_timeout = '2s'";
+
 /// For a transaction that lasts as long as its handler takes: if its machine vanishes, the server notices within half a
-/// minute and rolls back, and somebody else can handle the event.
+/// minute and rolls back, and somebody else can handle the event. So it does if the handler hangs.
 pub(crate) const FOR_HANDLER: &str = concat!(
     durable!(),
+    "SELECT set_config('idle_in_transaction_session_timeout', '10min', true) \
+        WHERE current_setting('idle_in_transaction_session_timeout') = '0';",
     "SET LOCAL tcp_keepalives_idle = 15; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3;"
 );
 
@@ -77,6 +83,24 @@ impl Work {
         };
         begin.execute(&mut *work.connection).await?;
         Ok(work)
+    }
+
+    /// For one statement that may look at every row.
+    pub(crate) async fn long(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let mut work = Self { connection: pool.acquire().await?, done: false };
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = '1min'";
+        sqlx::raw_sql(begin).execute(&mut *work.connection).await?;
+        Ok(work)
+    }
+
+    /// For one statement, which is a transaction of its own and commits itself.
+    pub(crate) async fn single(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: pool.acquire().await?, done: false })
+    }
+
+    /// The single statement has ended well.
+    pub(crate) fn finish(mut self) {
+        self.done = true;
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {

@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use idnow_webhooks_core::store::{Claim, EventStore, Insertion, SessionOrder, StoreError};
+use idnow_webhooks_core::store::{
+    Beginning, Claim, ClaimedEvent, EventStore, Insertion, SessionOrder, StoreError,
+};
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use sqlx::postgres::PgPoolOptions;
@@ -110,17 +112,35 @@ async fn while_the_server_is_down_every_call_says_so_in_time() {
     store.complete(&lease).await.unwrap();
 }
 
+/// Handlers may take all connections they have: deliveries are stored and leases extended all the same.
 #[tokio::test]
-async fn an_exhausted_pool_is_an_error_and_not_a_wait_for_ever() {
+async fn handlers_cannot_hold_up_the_store() {
     let url = database().await;
     let options = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_millis(300));
     let pool = options.connect(&url).await.unwrap();
     let store = PostgresStore::builder().with_pool(pool.clone()).await.unwrap();
-    let held = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
-    unavailable(store.insert(event()).await, "all connections of the pool are in use");
-    unavailable(store.begin(event(), MINUTE).await, "all connections of the pool are in use");
-    drop(held);
+    for _ in 0..3 {
+        store.insert(event()).await.unwrap();
+    }
+    let claimed = claim(&store, 10).await;
+    let mut open = Vec::new();
+    for event in &claimed[..2] {
+        open.push(store.transaction_under(&event.lease).await.unwrap());
+    }
+    unavailable(store.transaction_under(&claimed[2].lease).await, "all connections of the pool are in use");
+    for event in &claimed {
+        store.extend(&event.lease, MINUTE).await.unwrap();
+    }
     assert_eq!(store.insert(event()).await.unwrap(), Insertion::New);
+    assert!(matches!(store.begin(event(), MINUTE).await.unwrap(), Beginning::Run(_)));
+    assert_eq!(claim(&store, 10).await.len(), 1);
+    store.check().await.unwrap();
+    assert_eq!(store.completed().await.unwrap(), 0);
+    for transaction in open {
+        transaction.commit().await.unwrap();
+    }
+    store.transaction_under(&claimed[2].lease).await.unwrap().commit().await.unwrap();
+    assert_eq!(store.completed().await.unwrap(), 3);
 }
 
 #[tokio::test]
@@ -151,7 +171,11 @@ async fn a_connection_that_ends_within_a_transaction_takes_it_back() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let lost = transaction.commit().await.unwrap_err();
     assert!(matches!(lost, StoreError::Unavailable(_)), "{lost:?}");
-    store.complete(&claimed.lease).await.unwrap();
+    // Even if the handler makes nothing of that error.
+    let lost = store.complete(&claimed.lease).await.unwrap_err();
+    assert!(matches!(lost, StoreError::NotCommitted(_)), "{lost:?}");
+    store.retry(&claimed.lease, Duration::ZERO, "lost").await.unwrap();
+    store.complete(&claim_one(&store).await.lease).await.unwrap();
 }
 
 #[tokio::test]
@@ -176,10 +200,12 @@ async fn a_read_only_server_is_an_error_until_it_can_write_again() {
     .await;
     let claim = Claim { limit: 1, lease: MINUTE, order: SessionOrder::default() };
     unavailable(store.claim(claim).await, "read-only");
+    unavailable(store.check().await, "read-only");
     // It can still be looked at.
     assert_eq!(store.backlog().await.unwrap().waiting, 1);
     run(&pool, &format!("SET default_transaction_read_only = off; {}", set("off"))).await;
     soon("it recovers", || async { store.insert(event()).await.is_ok() }).await;
+    store.check().await.unwrap();
 }
 
 /// Somebody holds what every call needs: calls end with an error before the answer to a delivery is due.
@@ -196,9 +222,58 @@ async fn a_lock_that_is_held_too_long_is_an_error() {
     let (insert, claimed) = tokio::join!(store.insert(event()), store.claim(ordered));
     unavailable(insert, "holds a lock");
     unavailable(claimed, "holds a lock");
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    unavailable(store.check().await, "holds a lock");
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(number(&pool, waiting).await, 0);
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     lock.rollback().await.unwrap();
     assert_eq!(claim(&store, 10).await.len(), 1);
+}
+
+/// One wait for the lock for a whole batch: if each event of it waited in turn, all leases would run out.
+#[tokio::test]
+async fn many_that_wait_for_a_lock_wait_together() {
+    let url = database().await;
+    let (store, pool) = (PostgresStore::connect(&url).await.unwrap(), pool(&url).await);
+    for _ in 0..8 {
+        store.insert(event()).await.unwrap();
+    }
+    let claimed = claim(&store, 10).await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE idnow_webhooks_events").execute(&mut *lock).await.unwrap();
+    let started = Instant::now();
+    let complete = |event: ClaimedEvent| {
+        let store = store.clone();
+        tokio::spawn(async move { store.complete(&event.lease).await })
+    };
+    let completes: Vec<_> = claimed.iter().cloned().map(complete).collect();
+    for complete in completes {
+        unavailable(complete.await.unwrap(), "holds a lock");
+    }
+    // Those that came first, and all others.
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    lock.rollback().await.unwrap();
+    for event in &claimed {
+        store.complete(&event.lease).await.unwrap();
+    }
+}
+
+/// Readiness leaves nothing behind, and replicas do not wait for each other.
+#[tokio::test]
+async fn a_check_writes_nothing_and_waits_for_no_other() {
+    let url = database().await;
+    let (store, pool) = (PostgresStore::connect(&url).await.unwrap(), pool(&url).await);
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("UPDATE idnow_webhooks_schema SET version = version").execute(&mut *other).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(1), store.check()).await.unwrap().unwrap();
+    other.rollback().await.unwrap();
+    let row = "SELECT xmin::text::int8 FROM idnow_webhooks_schema";
+    let before = number(&pool, row).await;
+    store.check().await.unwrap();
+    assert_eq!(number(&pool, row).await, before);
+    run(&pool, "ALTER TABLE idnow_webhooks_events RENAME TO elsewhere").await;
+    unavailable(store.check().await, "a table is missing");
 }
 
 /// The tables have gone: an error that says so, and no harm once they are back.
@@ -208,7 +283,7 @@ async fn missing_tables_are_named() {
     let store = PostgresStore::connect(&url).await.unwrap();
     let pool = pool(&url).await;
     run(&pool, "ALTER TABLE idnow_webhooks_events RENAME TO elsewhere").await;
-    unavailable(store.insert(event()).await, "a table is missing");
+    unavailable(store.insert(event()).await, "a table is missing: restore it, or");
     run(&pool, "ALTER TABLE elsewhere RENAME TO idnow_webhooks_events").await;
     assert_eq!(store.insert(event()).await.unwrap(), Insertion::New);
 }

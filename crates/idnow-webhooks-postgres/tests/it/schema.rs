@@ -2,6 +2,7 @@ use idnow_webhooks_core::store::{EventStore, Insertion};
 use idnow_webhooks_postgres::{ConnectError, PostgresStore};
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::support::{database, event_with_id, number, pool, run};
 
@@ -55,6 +56,19 @@ async fn schemas_are_apart() {
     assert!(matches!(nowhere, ConnectError::NoSchema), "{nowhere}");
 }
 
+/// The store's own connections do not run the hooks of the pool.
+#[tokio::test]
+async fn a_search_path_that_only_a_hook_sets_is_refused() {
+    let url = database().await;
+    run(&pool(&url).await, "CREATE SCHEMA one").await;
+    let options = PgPoolOptions::new().after_connect(|connection, _| {
+        Box::pin(async move { sqlx::raw_sql("SET search_path = one").execute(connection).await.map(drop) })
+    });
+    let hooked = options.connect(&url).await.unwrap();
+    let error = PostgresStore::builder().with_pool(hooked).await.unwrap_err();
+    assert!(matches!(&error, ConnectError::SearchPath(schema) if schema == "public"), "{error}");
+}
+
 #[tokio::test]
 async fn a_database_that_cannot_hold_every_text_is_refused() {
     let server = PrivatePostgres::shared().await.unwrap();
@@ -99,6 +113,8 @@ async fn errors_at_start_say_why_and_not_the_password() {
     assert!(absent.to_string().contains("absent"), "{absent}");
     let malformed = PostgresStore::connect("postgres://user:hunter2@:x/").await.unwrap_err();
     assert!(matches!(malformed, ConnectError::Address(_)), "{malformed}");
+    // As `main` shows it.
+    assert_eq!(format!("{wrong:?}"), wrong.to_string());
     let store = PostgresStore::connect(&url).await.unwrap();
     let shown =
         format!("{wrong:?} {closed:?} {absent:?} {malformed:?} {store:?} {wrong} {closed} {malformed}");

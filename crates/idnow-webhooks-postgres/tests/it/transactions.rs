@@ -1,10 +1,12 @@
+use std::task::Poll;
 use std::time::Duration;
 
 use idnow_webhooks_core::event::{Event, RawEvent, SessionCompleted};
-use idnow_webhooks_core::store::{Beginning, EventStore, StoreError};
+use idnow_webhooks_core::store::{Beginning, Claim, EventStore, SessionOrder, StoreError};
 use idnow_webhooks_core::{EventRouter, Worker};
 use idnow_webhooks_postgres::PostgresStore;
 use sqlx::PgPool;
+use tokio::time::Instant;
 
 use crate::support::{MINUTE, claim, claim_for, claim_one, database, event, number, pool, run, soon};
 
@@ -46,7 +48,134 @@ async fn dropped_or_rolled_back_nothing_has_happened() {
     sqlx::query(COUNT).execute(&mut *rolled_back).await.unwrap();
     rolled_back.rollback().await.unwrap();
     assert_eq!((number(&pool, COUNTED).await, store.completed().await.unwrap()), (0, 0));
+    // One was rolled back on purpose, but the other was not.
+    let error = store.complete(&claimed.lease).await.unwrap_err();
+    assert!(matches!(&error, StoreError::NotCommitted(id) if *id == claimed.lease.event_id), "{error:?}");
+    store.retry(&claimed.lease, Duration::ZERO, "not committed").await.unwrap();
+    let again = claim_one(&store).await;
+    let rolled_back = store.transaction_under(&again.lease).await.unwrap();
+    rolled_back.rollback().await.unwrap();
+    store.complete(&again.lease).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_is_dropped_does_not_spoil_the_next() {
+    let (store, pool) = counter().await;
+    let new = event();
+    store.insert(new.clone()).await.unwrap();
+    let claimed = claim_for(&store, 1, Duration::from_secs(1)).await.remove(0);
+    drop(store.transaction_under(&claimed.lease).await.unwrap());
+    let mut second = store.transaction_under(&claimed.lease).await.unwrap();
+    sqlx::query(COUNT).execute(&mut *second).await.unwrap();
+    second.commit().await.unwrap();
     store.complete(&claimed.lease).await.unwrap();
+    assert_eq!(number(&pool, COUNTED).await, 1);
+
+    store.insert(event()).await.unwrap();
+    let claimed = claim_for(&store, 1, Duration::from_secs(1)).await.remove(0);
+    drop(store.transaction_under(&claimed.lease).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    // Leased anew, it is another run.
+    store.complete(&claim_one(&store).await.lease).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_transaction_after_the_commit_is_refused_with_the_reason() {
+    let (store, _) = counter().await;
+    store.insert(event()).await.unwrap();
+    let claimed = claim_one(&store).await;
+    store.transaction_under(&claimed.lease).await.unwrap().commit().await.unwrap();
+    let error = store.transaction_under(&claimed.lease).await.unwrap_err();
+    let reason = "the event was completed in this run already: use one transaction for each event";
+    assert!(error.to_string().contains(reason), "{error}");
+    store.complete(&claimed.lease).await.unwrap();
+}
+
+/// A replica that stops in the middle of a commit must not keep all others from claiming.
+#[tokio::test]
+async fn a_commit_that_stops_holds_up_claims_for_seconds_only() {
+    let url = database().await;
+    let (frozen, other) =
+        (PostgresStore::connect(&url).await.unwrap(), PostgresStore::connect(&url).await.unwrap());
+    let pool = pool(&url).await;
+    frozen.insert(event()).await.unwrap();
+    let lease = claim_one(&frozen).await.lease;
+    let transaction = frozen.transaction_under(&lease).await.unwrap();
+    frozen.insert(event()).await.unwrap();
+    let mut commit = Box::pin(transaction.commit());
+    let locked =
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while number(&pool, locked).await == 0 {
+        let once = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context)));
+        assert!(once.await.is_pending());
+    }
+    let started = Instant::now();
+    let ordered = || Claim { limit: 1, lease: MINUTE, order: SessionOrder::default() };
+    other.claim(ordered()).await.unwrap_err();
+    let claimed = loop {
+        match other.claim(ordered()).await {
+            Ok(claimed) => break claimed,
+            Err(error) => assert!(started.elapsed() < Duration::from_secs(8), "{error}"),
+        }
+    };
+    assert_eq!(claimed.len(), 1);
+    assert!(matches!(commit.await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_handler_that_hangs_loses_its_transaction_at_last() {
+    const IDLE: &str = "SHOW idle_in_transaction_session_timeout";
+    let url = database().await;
+    for (address, expected) in
+        [(url.clone(), "10min"), (format!("{url}?options=-cidle_in_transaction_session_timeout%3D1s"), "1s")]
+    {
+        let store = PostgresStore::connect(&address).await.unwrap();
+        store.insert(event()).await.unwrap();
+        let lease = claim_for(&store, 1, Duration::from_secs(1)).await.remove(0).lease;
+        let mut transaction = store.transaction_under(&lease).await.unwrap();
+        let idle: String = sqlx::query_scalar(IDLE).fetch_one(&mut *transaction).await.unwrap();
+        assert_eq!(idle, expected);
+        if expected == "10min" {
+            transaction.commit().await.unwrap();
+            continue;
+        }
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        claim_one(&store).await;
+        assert!(transaction.commit().await.is_err());
+    }
+}
+
+/// The handler says that all is well, but what it wrote is gone: it is run again.
+#[tokio::test]
+async fn a_worker_retries_what_was_not_committed() {
+    let (store, pool) = counter().await;
+    let handlers = EventRouter::new().on({
+        let store = store.clone();
+        move |event: Event<SessionCompleted>| {
+            let store = store.clone();
+            async move {
+                let mut transaction = store.transaction(&event).await?;
+                sqlx::query(COUNT).execute(&mut *transaction).await?;
+                if event.run().unwrap().number > 1 {
+                    transaction.commit().await?;
+                }
+                Ok(())
+            }
+        }
+    });
+    let new = event();
+    store.insert(new.clone()).await.unwrap();
+    let worker = Worker::builder(store.clone(), handlers).start().unwrap();
+    soon("it is to be retried", || async {
+        let stored = store.get(&new.id).await.unwrap().unwrap();
+        stored.error.is_some_and(|error| error.contains("without committing"))
+    })
+    .await;
+    assert_eq!((number(&pool, COUNTED).await, store.completed().await.unwrap()), (0, 0));
+    store.replay(&new.id).await.unwrap();
+    soon("it is completed", || async { store.completed().await.unwrap() == 1 }).await;
+    worker.stop().await;
 }
 
 #[tokio::test]
