@@ -58,8 +58,8 @@ impl SqliteStoreBuilder {
         }
     }
 
-    /// Whether to create the file if there is none (default: yes). Only this user can read a file that was created
-    /// so. Its folder must exist.
+    /// Whether to create the file if there is none, or the tables if a database has none (default: yes). Only this user
+    /// can read a file that was created so. Its folder must exist. A file that is gone later is never created anew.
     pub fn create_if_missing(mut self, create: bool) -> Self {
         self.create_if_missing = create;
         self

@@ -1,5 +1,6 @@
 //! What can go wrong, in words that say what to do.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use idnow_webhooks_core::store::StoreError;
 use crate::files::Files;
 
 /// A file that cannot be opened as a store.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` is the same text as `Display`: it is what a `main` that returns the error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The folder that should hold the file does not exist.
@@ -20,7 +23,7 @@ pub enum OpenError {
         folder: PathBuf,
     },
     /// The file does not exist, and [`create_if_missing`](crate::SqliteStoreBuilder::create_if_missing) is off.
-    #[error("cannot open {path:?}: there is no such file; correct the path, or let the store create it")]
+    #[error("cannot open {path:?}: there is no file; correct the path")]
     NotFound {
         /// The file.
         path: PathBuf,
@@ -32,6 +35,15 @@ pub enum OpenError {
         path: PathBuf,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// This user may not read and write the file, or its folder.
+    #[error(
+        "cannot open {path:?}: permission denied: run this as the user of the server, or allow this user to write \
+         the file and its folder"
+    )]
+    PermissionDenied {
+        /// The file.
+        path: PathBuf,
     },
     /// The file, its folder or its file system cannot be written.
     #[error(
@@ -78,6 +90,13 @@ pub enum OpenError {
         /// The latest version that this software knows.
         known: i64,
     },
+    /// The file is a database of something else, and
+    /// [`create_if_missing`](crate::SqliteStoreBuilder::create_if_missing) is off.
+    #[error("{path:?} is a database, but no store of idnow-webhooks; correct the path")]
+    NoStore {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite does not keep a write-ahead log here: a network file system, for example.
     #[error(
         "{path:?} cannot be used with a write-ahead log (SQLite chose {mode:?} instead): put it on a local file \
@@ -92,6 +111,12 @@ pub enum OpenError {
     /// There is no Tokio runtime to run in.
     #[error("a store must be opened inside of a Tokio runtime")]
     NoRuntime,
+}
+
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Something that SQLite could not do, and what that means for its connection.
@@ -113,6 +138,11 @@ impl Failure {
         Self { message: message.into(), connection_is_good: true }
     }
 
+    pub(crate) fn gone(path: &Path) -> Self {
+        let path = path.display();
+        Self::new(format!("{path} is gone: mount or restore it; to begin with an empty store, restart"))
+    }
+
     pub(crate) fn of(path: &Path, busy_timeout: Duration, error: &sqlx::Error) -> Self {
         let path = path.display();
         match Cause::of(error) {
@@ -122,7 +152,9 @@ impl Failure {
             Cause::ReadOnly => Self::new(format!("{path} or its folder is read-only ({error})")),
             Cause::Full => Self::new(format!("no space is left for {path} ({error})")),
             Cause::InputOutput => Self::new(format!("reading or writing {path} failed ({error})")),
-            Cause::Corrupt => Self::new(format!("{path} is damaged, restore it from a backup ({error})")),
+            Cause::Corrupt => Self::new(format!(
+                "{path} is damaged: put a backup in its place, or repair it and restart ({error})"
+            )),
             Cause::CannotOpen => Self::new(format!("{path} cannot be opened ({error})")),
             Cause::Other => Self::new(format!("SQLite failed on {path}: {error}")),
         }
@@ -137,7 +169,10 @@ impl From<Failure> for StoreError {
 
 impl From<&OpenError> for Failure {
     fn from(error: &OpenError) -> Self {
-        Self::new(error.to_string())
+        match error {
+            OpenError::NotFound { path } | OpenError::NoFolder { path, .. } => Self::gone(path),
+            error => Self::new(error.to_string()),
+        }
     }
 }
 
@@ -173,7 +208,7 @@ impl OpenError {
         let path = path.to_owned();
         match Cause::of(&error) {
             Cause::Locked => Self::Locked { path, waited: busy_timeout },
-            Cause::ReadOnly => Self::ReadOnly { path },
+            Cause::ReadOnly => Files::why_not(&path).unwrap_or(Self::ReadOnly { path }),
             Cause::Corrupt => Self::Corrupt { path, source: error.into() },
             Cause::Full => Self::Full { path },
             Cause::CannotOpen => match Files::why_not(&path) {

@@ -6,13 +6,15 @@
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::error::OpenError;
+use crate::error::{Failure, OpenError};
 
 #[derive(Debug)]
 pub(crate) struct Files {
     database: (PathBuf, Identity),
     log: (PathBuf, Identity),
+    origin: Origin,
 }
 
 impl Files {
@@ -52,10 +54,12 @@ impl Files {
         probe.push("-probe");
         let probe = PathBuf::from(probe);
         match OpenOptions::new().write(true).create_new(true).open(&probe) {
-            Ok(_) => {
+            Ok(created) => {
+                let us = created.metadata();
                 // Whoever else has removed it has the same in mind.
                 let _ = fs::remove_file(&probe);
-                None
+                let denied = may_write(&fs::metadata(path).ok()?, &us.ok()?) == Some(false);
+                denied.then(|| OpenError::PermissionDenied { path: path.to_owned() })
             }
             Err(source) if source.kind() == ErrorKind::AlreadyExists => None,
             Err(source) => Some(error(path, source)),
@@ -67,30 +71,79 @@ impl Files {
         let mut log = fs::canonicalize(path)?.into_os_string();
         log.push("-wal");
         let identify = |path: PathBuf| fs::metadata(&path).map(|metadata| (path, Identity::of(&metadata)));
-        Ok(Self { database: identify(path.to_owned())?, log: identify(log.into())? })
+        let origin = Origin::at(path)?;
+        Ok(Self { database: identify(path.to_owned())?, log: identify(log.into())?, origin })
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Whether they are still in their place. This takes microseconds.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         for (path, identity) in [&self.database, &self.log] {
-            let (found, path) = (fs::metadata(path), path.display());
-            match found {
-                Ok(metadata) if Identity::of(&metadata) == *identity => {}
-                Ok(_) => return Err(format!("{path} was replaced while the store had it open")),
+            let shown = path.display();
+            let problem = match fs::metadata(path) {
+                Ok(metadata) if Identity::of(&metadata) == *identity => continue,
+                Ok(_) => format!("{shown} was replaced while the store had it open"),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    return Err(format!("{path} was deleted while the store had it open"));
+                    if *path == self.database.0 {
+                        return Err(Failure::gone(path));
+                    }
+                    format!("{shown} was deleted while the store had it open")
                 }
-                Err(error) => return Err(format!("{path} is out of reach: {error}")),
-            }
+                Err(error) => format!("{shown} is out of reach: {error}"),
+            };
+            return Err(Failure::new(problem));
         }
         Ok(())
+    }
+}
+
+/// Which file a database is, also after it was closed: the system may then give the number of a deleted file to a new
+/// one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    identity: Identity,
+    /// Where the file system keeps it.
+    born: Option<SystemTime>,
+}
+
+impl Origin {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self { identity: Identity::of(&metadata), born: metadata.created().ok() })
+    }
+}
+
+/// Whether the owner of `us` may write a file, as far as that can be told: what groups a user is in cannot.
+#[cfg(unix)]
+fn may_write(file: &Metadata, us: &Metadata) -> Option<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    writable_by(us.uid(), file.uid(), file.mode())
+}
+
+#[cfg(not(unix))]
+fn may_write(file: &Metadata, _: &Metadata) -> Option<bool> {
+    Some(!file.permissions().readonly())
+}
+
+#[cfg(unix)]
+fn writable_by(user: u32, owner: u32, mode: u32) -> Option<bool> {
+    match user {
+        0 => Some(true),
+        user if user == owner => Some(mode & 0o600 == 0o600),
+        _ if mode & 0o006 == 0o006 => Some(true),
+        _ if mode & 0o060 == 0o060 => None,
+        _ => Some(false),
     }
 }
 
 fn error(path: &Path, source: io::Error) -> OpenError {
     let path = path.to_owned();
     match source.kind() {
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => OpenError::ReadOnly { path },
+        ErrorKind::PermissionDenied => OpenError::PermissionDenied { path },
+        ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly { path },
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => OpenError::Full { path },
         _ => OpenError::CannotOpen { path, source: source.into() },
     }
@@ -120,5 +173,30 @@ struct Identity;
 impl Identity {
     fn of(_: &Metadata) -> Self {
         Self
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_permission_is_told_from_a_read_only_file_system() {
+        let of = |kind: ErrorKind| error(Path::new("/a"), kind.into());
+        let denied = of(ErrorKind::PermissionDenied);
+        assert!(matches!(denied, OpenError::PermissionDenied { .. }), "{denied}");
+        let text = "permission denied: run this as the user of the server";
+        assert!(denied.to_string().contains(text), "{denied}");
+        assert!(matches!(of(ErrorKind::ReadOnlyFilesystem), OpenError::ReadOnly { .. }));
+    }
+
+    #[test]
+    fn who_may_write_a_file() {
+        assert_eq!(writable_by(7, 8, 0o100_600), Some(false), "the server's file, from another user");
+        assert_eq!(writable_by(7, 7, 0o100_600), Some(true));
+        assert_eq!(writable_by(7, 7, 0o100_400), Some(false));
+        assert_eq!(writable_by(7, 8, 0o100_660), None, "one of the group, perhaps");
+        assert_eq!(writable_by(7, 8, 0o100_606), Some(true));
+        assert_eq!(writable_by(0, 8, 0o100_000), Some(true));
     }
 }

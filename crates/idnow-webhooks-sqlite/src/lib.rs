@@ -10,6 +10,7 @@
 //!
 //! Put the file on a local disk: SQLite's locks and its write-ahead log do not work over a network.
 
+mod begun;
 mod builder;
 mod compact;
 mod database;

@@ -1,7 +1,10 @@
 //! The tables, and how a file of an older version gets them.
 
-use sqlx::SqliteConnection;
-use sqlx::{Connection as _, Row as _, Sqlite};
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection};
+
+use crate::error::Cause;
 
 /// The version that this software writes.
 pub(crate) const KNOWN: u32 = 1;
@@ -49,6 +52,39 @@ pub(crate) enum Migration {
     Done,
     /// The file is of a version from the future.
     Newer(i64),
+    /// The file is a database without the tables, and is to stay so.
+    NoStore,
+}
+
+/// What is to be said of a file before anything is changed in it, without waiting for a lock. `None`: it is to be
+/// [migrated](migrate).
+pub(crate) async fn look(
+    connection: &mut SqliteConnection,
+    create: bool,
+) -> Result<Option<Migration>, sqlx::Error> {
+    Ok(match version(connection).await? {
+        ..=0 if !create => Some(Migration::NoStore),
+        found if found > i64::from(KNOWN) => Some(Migration::Newer(found)),
+        found if found == i64::from(KNOWN) => Some(Migration::Done),
+        _ => None,
+    })
+}
+
+/// Whether the file can be written, as far as that can be told while somebody else may be writing: `look` would be
+/// content with a file that can only be read.
+pub(crate) async fn probe(
+    connection: &mut SqliteConnection,
+    busy_timeout: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("PRAGMA busy_timeout = 0").execute(&mut *connection).await?;
+    let begun = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut *connection).await;
+    match begun {
+        Err(error) if Cause::of(&error) != Cause::Locked => return Err(error),
+        _ => {}
+    }
+    let restore = format!("PRAGMA busy_timeout = {}", busy_timeout.as_millis());
+    sqlx::raw_sql(AssertSqlSafe(restore)).execute(connection).await?;
+    Ok(())
 }
 
 /// Brings a file to the version of this software. Whoever opens it at the same time waits for the lock.

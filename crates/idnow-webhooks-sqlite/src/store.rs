@@ -18,7 +18,7 @@ use crate::compact::Compact;
 use crate::database::Database;
 use crate::error::OpenError;
 use crate::ops::{
-    self, Begin, ClaimEvents, Forget, NewRow, ReplayDead, ReplayOne, STEP, Settle, Settlement, micros,
+    self, Begin, Check, ClaimEvents, Forget, NewRow, ReplayDead, ReplayOne, STEP, Settle, Settlement, micros,
 };
 use crate::transaction::SqliteTransaction;
 use crate::writer::{Task, Work, insert_alone};
@@ -27,7 +27,8 @@ use crate::writer::{Task, Work, insert_alone};
 ///
 /// What it has acknowledged survives a crash of the process and of the machine. Many insertions at once share a commit.
 /// When the disk is full, or the file is locked, damaged or gone, calls fail with [`StoreError::Unavailable`] and
-/// nothing is acknowledged; the store recovers by itself as soon as the cause is gone.
+/// nothing is acknowledged; the store recovers by itself as soon as the cause is gone. A file that was found damaged is
+/// not written again: put another in its place, or restart. One that is gone is never created anew.
 ///
 /// Other processes may have the file open at the same time, with this store or without it. Workers notice at
 /// once what was inserted through their own store, and at their next look what others have inserted.
@@ -89,13 +90,14 @@ impl SqliteStore {
     /// both are committed, or neither is.
     ///
     /// SQLite has one writer: while the transaction is open, nothing else is written, and insertions wait. Do what is
-    /// slow before it begins. Calls that wait for longer than the [busy
-    /// time-out](SqliteStoreBuilder::busy_timeout) fail.
+    /// slow before it begins. Other calls that wait for longer than the [busy
+    /// time-out](SqliteStoreBuilder::busy_timeout) fail; other handlers that begin a transaction wait for this one to
+    /// end. So never begin one while you hold another.
     ///
     /// # Errors
     ///
     /// [`StoreError::LeaseLost`] if somebody else handles the event by now; [`StoreError::Unavailable`] if the event
-    /// was not handed out by a store, and for a store that does not work.
+    /// was not handed out by a store, or a transaction has completed it in this run, and for a store that does not work.
     ///
     /// # Cancel safety
     ///
@@ -150,8 +152,12 @@ impl SqliteStore {
         task: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Task,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
-        let stopped =
-            || StoreError::unavailable("the Tokio runtime in which the store was opened has stopped");
+        let stopped = || {
+            StoreError::unavailable(
+                "the task that writes has ended, as the Tokio runtime in which the store was opened has stopped, \
+                     or it has crashed: restart",
+            )
+        };
         self.inner.queue.send(task(sender)).await.map_err(|_| stopped())?;
         receiver.await.map_err(|_| stopped())?
     }
@@ -162,12 +168,16 @@ impl SqliteStore {
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<(), StoreError> {
         let id = Compact::new(&lease.event_id);
+        let ends = !matches!(settlement, Settlement::Extend { .. });
         let held = self.run(Settle { id, token: lease.token, settlement }).await?;
+        if ends || !held {
+            self.inner.database.begun.end(lease);
+        }
         if held { Ok(()) } else { Err(StoreError::LeaseLost(Arc::clone(&lease.event_id))) }
     }
 
     fn failed(&self, error: &sqlx::Error) -> StoreError {
-        self.inner.database.settings.failure(error).into()
+        self.inner.database.failure(error).into()
     }
 }
 
@@ -177,7 +187,9 @@ impl EventStore for SqliteStore {
         let row = NewRow::from(event);
         let inner = &*self.inner;
         let caller = Caller::count(&inner.inserting);
+        // Without the writer's task, nobody could handle what is acknowledged here.
         if caller.is_alone
+            && !inner.queue.is_closed()
             && let Some(turn) = inner.database.turn_if_free()
         {
             return Ok(insert_alone(&inner.database, turn, row).await?);
@@ -186,11 +198,19 @@ impl EventStore for SqliteStore {
     }
 
     async fn begin(&self, event: NewEvent, lease: Duration) -> Result<Beginning, StoreError> {
-        self.run(Begin { row: event.into(), lease }).await
+        let beginning = self.run(Begin { row: event.into(), lease }).await?;
+        if let Beginning::Run(lease) = &beginning {
+            self.inner.database.begun.remove(&lease.event_id);
+        }
+        Ok(beginning)
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, StoreError> {
-        self.run(ClaimEvents(claim)).await
+        let claimed = self.run(ClaimEvents(claim)).await?;
+        for event in &claimed {
+            self.inner.database.begun.remove(&event.lease.event_id);
+        }
+        Ok(claimed)
     }
 
     async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError> {
@@ -198,6 +218,9 @@ impl EventStore for SqliteStore {
     }
 
     async fn complete(&self, lease: &Lease) -> Result<(), StoreError> {
+        if self.inner.database.begun.contains(lease) {
+            return Err(StoreError::NotCommitted(Arc::clone(&lease.event_id)));
+        }
         self.settle(lease, Settlement::Complete).await
     }
 
@@ -238,6 +261,10 @@ impl EventStore for SqliteStore {
     async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
         let (state, older_than) = (purge.state, micros(purge.older_than));
         in_steps(purge.limit, |limit| self.run(Forget { state, older_than, limit })).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.run(Check).await
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
@@ -291,5 +318,33 @@ impl fmt::Debug for SqliteStore {
         f.debug_struct("SqliteStore")
             .field("path", &self.inner.database.settings.path)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use idnow_webhooks_core::SystemClock;
+
+    use super::*;
+    use crate::database::Settings;
+
+    #[tokio::test]
+    async fn without_the_task_that_writes_nothing_is_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            path: folder.path().join("events.db"),
+            create_if_missing: true,
+            busy_timeout: Duration::from_secs(1),
+            max_readers: 1,
+        };
+        let database = Arc::new(Database::open(settings, Arc::new(SystemClock)).await.unwrap());
+        let (queue, crashed) = mpsc::channel(1);
+        drop(crashed);
+        let store = SqliteStore::new(database, queue, tokio::spawn(async {}).abort_handle());
+        let event = NewEvent::from_json(r#"{"eventId": "1", "eventName": "session.created"}"#).unwrap();
+        let error = store.insert(event).await.unwrap_err();
+        assert!(error.to_string().contains("restart"), "{error}");
+        assert!(store.check().await.is_err());
+        assert!(store.get("1").await.unwrap().is_none());
     }
 }

@@ -6,7 +6,7 @@ use idnow_webhooks_core::store::{Lease, StoreError};
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::compact::Compact;
-use crate::database::{Database, Turn};
+use crate::database::{Database, HandlersTurn, Turn};
 use crate::ops::{Settle, Settlement};
 use crate::writer::{Unit, Work as _};
 
@@ -14,7 +14,8 @@ use crate::writer::{Unit, Work as _};
 ///
 /// It is used as a connection of sqlx: `sqlx::query(..).execute(&mut *transaction)`. The event is marked as handled in
 /// the same transaction. If it is dropped without [`commit`](Self::commit), everything is rolled back, and the event is
-/// handled again as if the handler had written nothing.
+/// handled again as if the handler had written nothing, even if the handler says that all went well. If there was nothing
+/// to write, say so with [`rollback`](Self::rollback).
 ///
 /// When a statement fails, give up the transaction, as `?` does: after some errors, of a full disk for example, SQLite
 /// has already rolled back on its own.
@@ -22,12 +23,16 @@ pub struct SqliteTransaction {
     // In this order: the rollback must be on its way before somebody else's turn begins.
     transaction: Transaction<'static, Sqlite>,
     turn: Turn,
+    // After the turn, so that those who wait for that come before the next handler.
+    handlers: HandlersTurn,
     database: Arc<Database>,
+    lease: Lease,
     news: bool,
 }
 
 impl SqliteTransaction {
     pub(crate) async fn begin(database: Arc<Database>, lease: &Lease) -> Result<Self, StoreError> {
+        let handlers = database.handlers_turn().await;
         let mut turn = database.turn().await?;
         let mut transaction = database.transaction(&mut turn).await?;
         // At the start and not at the end: if SQLite rolls back on its own, this goes together with the rest.
@@ -39,10 +44,20 @@ impl SqliteTransaction {
         let mut unit = Unit { connection: &mut transaction, now: database.now(), news: false };
         let held = complete.run(&mut unit).await;
         let news = unit.news;
-        match held {
-            Ok(true) => Ok(Self { transaction, turn, database, news }),
-            Ok(false) => Err(StoreError::LeaseLost(Arc::clone(&lease.event_id))),
-            Err(error) => Err(database.settings.failure(&error).into()),
+        let completed = match held {
+            Ok(false) => complete.was_completed(&mut unit).await,
+            _ => Ok(false),
+        };
+        match held.and_then(|held| Ok((held, completed?))) {
+            Ok((true, _)) => {
+                database.begun.add(lease);
+                Ok(Self { transaction, turn, handlers, database, lease: lease.clone(), news })
+            }
+            Ok((false, true)) => Err(StoreError::unavailable(
+                "the event was completed in this run already: use one transaction for each event",
+            )),
+            Ok((false, false)) => Err(StoreError::LeaseLost(Arc::clone(&lease.event_id))),
+            Err(error) => Err(database.failure(&error).into()),
         }
     }
 
@@ -58,14 +73,35 @@ impl SqliteTransaction {
     ///
     /// It is committed or rolled back.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Self { transaction, mut turn, database, news } = self;
-        transaction.commit().await.map_err(|error| database.settings.failure(&error))?;
+        let Self { transaction, mut turn, handlers, database, lease, news } = self;
+        transaction.commit().await.map_err(|error| database.failure(&error))?;
         database.check_after(&mut turn).await?;
+        database.begun.end(&lease);
         drop(turn);
+        drop(handlers);
         if news {
             database.wake();
         }
         Ok(())
+    }
+
+    /// Undoes what was written, on purpose: the handler's result then says what becomes of the event, as if there had
+    /// been no transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the connection fails. Nothing is committed all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is rolled back in any case.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        let Self { transaction, turn, handlers, database, lease, .. } = self;
+        database.begun.end(&lease);
+        let rolled_back = transaction.rollback().await;
+        drop(turn);
+        drop(handlers);
+        rolled_back.map_err(|error| database.failure(&error).into())
     }
 }
 

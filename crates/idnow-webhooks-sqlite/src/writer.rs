@@ -192,7 +192,7 @@ async fn commit(
             Ok(insertions)
         }
         Err(error) => {
-            let failure = database.settings.failure(&error);
+            let failure = database.failure(&error);
             if !failure.connection_is_good {
                 database.close(&mut turn).await;
             }

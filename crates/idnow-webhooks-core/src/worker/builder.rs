@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -118,6 +118,7 @@ impl WorkerBuilder {
             store: self.store,
             handling: Handling { router: self.router, limit: self.handler_limit },
             order: self.order,
+            running: Mutex::default(),
             concurrency: self.concurrency,
             lease: self.lease,
             poll_interval: self.poll_interval,

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::Inner;
+use super::{Inner, Turn};
 use crate::event::{Arrival, RawEvent, Run};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::store::{ClaimedEvent, Lease, StoreError};
@@ -56,7 +56,7 @@ fn in_future(wait: Duration) -> Instant {
 
 impl Inner {
     /// Handles one event under its lease.
-    pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent, heartbeat: Heartbeat) {
+    pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent, turn: Turn, heartbeat: Heartbeat) {
         let run = Run::new(event.lease.clone(), event.run, event.order);
         let arrival = Arrival::from(RawEvent::from_json(&event.data)).in_run(run);
         let span = telemetry::job_span(&event);
@@ -65,7 +65,7 @@ impl Inner {
             let started = Instant::now();
             let ending = match self.earlier_runs(event.run) {
                 Some(settlement) => self.settle(&event, settlement).await,
-                None => match self.handle(&event, arrival, heartbeat).await {
+                None => match self.handle(&event, arrival, turn, heartbeat).await {
                     Some(result) => self.settle(&event, self.settlement(event.run, result)).await,
                     None => Ending::Lost { error: None },
                 },
@@ -88,6 +88,7 @@ impl Inner {
         &self,
         event: &ClaimedEvent,
         arrival: Arrival,
+        _turn: Turn,
         mut heartbeat: Heartbeat,
     ) -> Option<HandlerResult> {
         let last = event.run >= self.max_runs;

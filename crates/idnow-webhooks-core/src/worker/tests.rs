@@ -588,3 +588,26 @@ async fn a_lease_without_an_end_is_no_reason_to_panic() {
     worker.stop().await;
     assert_eq!(store.completed().await.unwrap(), 1);
 }
+
+/// The next run may be claimed before the task of the last one has quite ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_may_come_at_once() {
+    let store = Arc::new(MemoryStore::new());
+    let router = EventRouter::new().on_any(|_| async { Err(HandlerError::retry("not now")) });
+    store.insert(event("a")).await.unwrap();
+    let backoff = Backoff { first: Duration::ZERO, most: Duration::ZERO, jitter: 0.0 };
+    let worker = Worker::builder(Arc::clone(&store), router)
+        .backoff(backoff)
+        .poll_interval(Duration::from_micros(10))
+        .max_runs(500)
+        .start()
+        .unwrap();
+    let dead = async {
+        while store.backlog().await.unwrap().dead == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(30 * SECOND, dead).await.expect("no run is left out");
+    worker.stop().await;
+    assert_eq!(store.get("a").await.unwrap().unwrap().runs, 500);
+}

@@ -75,12 +75,12 @@ const ANY: &str = "SELECT position, NULL, sequence, received_at, 0, NULL \
 
 const SEQUENCE: &str = "SELECT position, session, sequence, received_at, \
     (SELECT d.sequence FROM idnow_webhooks_events AS d INDEXED BY idnow_webhooks_closed_sessions \
-     WHERE d.session = e.session AND d.session IS NOT NULL AND d.state >= 2 AND d.state = 2 \
+     WHERE d.session = e.session AND d.session IS NOT NULL AND d.state >= 2 AND d.state = 2 AND d.queued = 1 \
      ORDER BY d.sequence DESC LIMIT 1), \
     (SELECT o.due FROM idnow_webhooks_events AS o INDEXED BY idnow_webhooks_open_sessions \
      WHERE o.session = e.session AND o.session IS NOT NULL AND o.state < 2 AND o.position <> e.position \
-     AND ((o.state = 1 AND o.due > ?1) \
-       OR (o.queued = 1 AND (o.sequence, o.position) < (e.sequence, e.position))) \
+     AND o.queued = 1 \
+     AND ((o.state = 1 AND o.due > ?1) OR (o.sequence, o.position) < (e.sequence, e.position)) \
      ORDER BY o.sequence, o.position LIMIT 1) \
     FROM idnow_webhooks_events AS e INDEXED BY idnow_webhooks_open WHERE state < 2 AND wake <= ?1 \
     ORDER BY wake, state, received_at, position LIMIT ?2";

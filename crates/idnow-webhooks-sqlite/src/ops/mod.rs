@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) use begin::Begin;
 pub(crate) use claim::ClaimEvents;
 pub(crate) use insert::{MOST_ROWS, NewRow, insert};
-pub(crate) use operators::{Forget, ReplayDead, ReplayOne, STEP};
+pub(crate) use operators::{Check, Forget, ReplayDead, ReplayOne, STEP};
 pub(crate) use read::{backlog, completed, get, list};
 pub(crate) use settle::{Settle, Settlement};
 

@@ -63,7 +63,8 @@ impl Work for Settle {
 }
 
 impl Settle {
-    async fn was_completed(&self, unit: &mut Unit<'_>) -> Result<bool, sqlx::Error> {
+    /// Under this very lease.
+    pub(crate) async fn was_completed(&self, unit: &mut Unit<'_>) -> Result<bool, sqlx::Error> {
         let sql = "SELECT 1 FROM idnow_webhooks_events WHERE event_id = ? AND token = ? AND state = 2";
         let query = sqlx::query(sql).bind(&self.id).bind(signed(self.token));
         Ok(query.fetch_optional(&mut *unit.connection).await?.is_some())

@@ -1,8 +1,9 @@
 //! What goes wrong with files, and how the store comes back.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{Seek as _, SeekFrom, Write};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use idnow_webhooks_core::store::*;
@@ -47,6 +48,19 @@ async fn past_the_first_purge(store: &SqliteStore) {
     }
 }
 
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_full_disk() {
     in_namespace("full_disk", "mount -t tmpfs -o size=2m tmpfs \"$FOLDER\"");
@@ -78,6 +92,12 @@ async fn full_disk() {
     }
     let (id, error) = refused.expect("the disk is full");
     assert!(error.contains("no space is left"), "{error}");
+    // What is left may be enough for a few small writes.
+    let mut ready = true;
+    for _ in 0..1000 {
+        ready = ready && store.check().await.is_ok();
+    }
+    assert!(!ready, "the disk is full");
     // And it stays so, quickly and without harm.
     for _ in 0..10 {
         message(store.insert(event(&id)).await.unwrap_err());
@@ -131,26 +151,62 @@ async fn a_lock_of_somebody_else() {
     assert!(error.contains("locked by another connection"), "{error}");
     assert!((SECOND / 4..3 * SECOND).contains(&started.elapsed()));
     message(store.claim(all(1)).await.unwrap_err());
+    assert!(message(store.check().await.unwrap_err()).contains("locked by another connection"));
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     assert_eq!(store.insert(event("b")).await.unwrap(), Insertion::New);
     claim_one(&store).await;
 }
 
 #[tokio::test]
-async fn a_file_that_is_deleted() {
+async fn a_file_that_is_gone_is_never_created_anew() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    past_the_first_purge(&store).await;
+    store.check().await.unwrap();
+    let away = folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let names = ["events.db", "events.db-wal", "events.db-shm"];
+    for name in names {
+        fs::rename(folder.path().join(name), away.join(name)).unwrap();
+    }
+    for _ in 0..3 {
+        for error in [
+            store.insert(event("b")).await.unwrap_err(),
+            store.check().await.unwrap_err(),
+            store.claim(all(1)).await.unwrap_err(),
+            store.backlog().await.unwrap_err(),
+        ] {
+            let error = message(error);
+            assert!(
+                error.contains(
+                    "events.db is gone: mount or restore it; to begin with an empty store, restart"
+                ),
+                "{error}"
+            );
+        }
+    }
+    assert!(!folder.file().exists());
+    for name in names {
+        let _ = fs::rename(away.join(name), folder.path().join(name));
+    }
+    assert_eq!(store.insert(event("a")).await.unwrap(), Insertion::Duplicate, "it is the same store");
+    assert_eq!(store.insert(event("b")).await.unwrap(), Insertion::New);
+    assert_eq!(store.backlog().await.unwrap().waiting, 2);
+}
+
+#[tokio::test]
+async fn neither_an_empty_file_nor_somebody_elses_is_taken_for_the_store() {
     let folder = Folder::new();
     let store = folder.store().await;
     past_the_first_purge(&store).await;
     for name in ["events.db", "events.db-wal", "events.db-shm"] {
         fs::remove_file(folder.path().join(name)).unwrap();
     }
-    let error = message(store.insert(event("b")).await.unwrap_err());
-    assert!(error.contains("was deleted"), "{error}");
-    assert_eq!(store.insert(event("b")).await.unwrap(), Insertion::New);
-    assert!(folder.file().exists());
-    assert_eq!(store.list(&EventFilter { limit: 9, ..EventFilter::default() }).await.unwrap().len(), 1);
-    drop(store);
-    assert_eq!(folder.store().await.insert(event("b")).await.unwrap(), Insertion::Duplicate);
+    fs::write(folder.file(), "").unwrap();
+    message(store.insert(event("a")).await.unwrap_err());
+    let error = message(store.insert(event("a")).await.unwrap_err());
+    assert!(error.contains("no store of idnow-webhooks"), "{error}");
+    assert_eq!(fs::metadata(folder.file()).unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -187,7 +243,21 @@ async fn a_file_that_is_replaced_is_noticed_by_readers_too() {
         fs::remove_file(folder.path().join(name)).unwrap();
     }
     fs::rename(other.file(), folder.file()).unwrap();
+    let log = Log::default();
+    let logging = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || logging.clone()).finish();
+    let logging = tracing::subscriber::set_default(subscriber);
     assert_eq!(store.backlog().await.unwrap().waiting, 2);
+    drop(logging);
+    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        said.contains(" WARN ")
+            && said.contains(
+                "events.db is another file than before: duplicates of earlier events are not recognised, and \
+                 events that waited in the old one are not handled"
+            ),
+        "{said}"
+    );
     assert_eq!(store.insert(event("new 1")).await.unwrap(), Insertion::Duplicate);
     assert_eq!(store.insert(event("old")).await.unwrap(), Insertion::New);
 }
@@ -219,6 +289,12 @@ async fn a_file_that_is_damaged_and_restored() {
     assert!(error.contains("is damaged"), "{error}");
     let error = message(store.backlog().await.unwrap_err());
     assert!(error.contains("is damaged"), "{error}");
+    // What happens to work, such as this, must not be written to it any more.
+    for _ in 0..3 {
+        let error = message(store.check().await.unwrap_err());
+        assert!(error.contains("is damaged"), "{error}");
+        message(store.claim(all(1)).await.unwrap_err());
+    }
     fs::rename(&copy, folder.file()).unwrap();
     let _ = fs::remove_file(&log);
     let mut last = None;

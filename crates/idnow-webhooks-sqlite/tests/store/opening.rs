@@ -100,6 +100,8 @@ async fn what_cannot_be_opened_is_refused_with_the_reason() {
     let error = SqliteStore::builder(folder.file()).create_if_missing(false).open().await.unwrap_err();
     assert!(matches!(error, OpenError::NotFound { .. }), "{error:?}");
     assert!(!folder.file().exists());
+    assert!(error.to_string().ends_with("there is no file; correct the path"), "{error}");
+    assert_eq!(format!("{error:?}"), error.to_string(), "it is what `main` prints");
 
     let error = refused(folder.path()).await;
     assert!(matches!(error, OpenError::CannotOpen { .. }), "{error:?}");
@@ -114,8 +116,10 @@ async fn what_cannot_be_opened_is_refused_with_the_reason() {
 #[tokio::test]
 async fn a_locked_file_is_refused_after_the_time_out() {
     let folder = Folder::new();
-    drop(folder.store().await);
+    std::fs::write(folder.file(), "").unwrap();
     let mut connection = connect(&folder.file()).await;
+    // In write-ahead mode this keeps nobody from reading.
+    sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await.unwrap();
     sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
     let builder = SqliteStore::builder(folder.file()).busy_timeout(SECOND / 4);
     let error = builder.clone().open().await.unwrap_err();
@@ -141,4 +145,30 @@ fn outside_of_a_runtime_there_is_no_store() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let polled = open.as_mut().poll(&mut context);
     assert!(matches!(polled, std::task::Poll::Ready(Err(OpenError::NoRuntime))));
+}
+
+#[tokio::test]
+async fn a_store_with_its_tables_opens_beside_a_writer() {
+    let folder = Folder::new();
+    let first = folder.store().await;
+    first.insert(event("a")).await.unwrap();
+    let lease = claim_one(&first).await.lease;
+    let transaction = first.transaction_under(&lease).await.unwrap();
+    let second = SqliteStore::builder(folder.file()).busy_timeout(SECOND / 4).open().await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(second.insert(event("a")).await.unwrap(), Insertion::Duplicate);
+}
+
+#[tokio::test]
+async fn a_database_of_something_else_is_refused_and_left_alone() {
+    let folder = Folder::new();
+    std::fs::write(folder.file(), "").unwrap();
+    let mut connection = connect(&folder.file()).await;
+    sqlx::raw_sql("CREATE TABLE mine (a)").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let before = std::fs::read(folder.file()).unwrap();
+    let error = SqliteStore::builder(folder.file()).create_if_missing(false).open().await.unwrap_err();
+    assert!(matches!(error, OpenError::NoStore { .. }), "{error:?}");
+    assert!(error.to_string().contains("is a database, but no store of idnow-webhooks"), "{error}");
+    assert_eq!(std::fs::read(folder.file()).unwrap(), before);
 }

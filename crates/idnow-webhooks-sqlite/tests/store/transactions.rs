@@ -44,7 +44,78 @@ async fn a_commit_takes_the_writes_and_the_event_along() {
     store.complete(&lease).await.unwrap();
     // The handler failed after all; too late.
     assert!(matches!(store.retry(&lease, SECOND, "late").await, Err(StoreError::LeaseLost(_))));
-    assert!(matches!(store.transaction_under(&lease).await, Err(StoreError::LeaseLost(_))));
+    let error = message(store.transaction_under(&lease).await.unwrap_err());
+    let text = "the event was completed in this run already: use one transaction for each event";
+    assert!(error.contains(text), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_is_not_completed_while_its_transaction_is_not_committed() {
+    let folder = Folder::new();
+    let store = with_counter(&folder).await;
+    store.insert(event("a")).await.unwrap();
+    let lease = claim_one(&store).await.lease;
+    let mut transaction = store.transaction_under(&lease).await.unwrap();
+    increment(&mut transaction).await;
+    drop(transaction);
+    // The handler forgot to commit, and says that all went well.
+    let error = store.complete(&lease).await.unwrap_err();
+    assert!(matches!(&error, StoreError::NotCommitted(id) if &**id == "a"), "{error:?}");
+    assert_eq!(state(&store, "a").await, EventState::Running);
+    store.retry(&lease, Duration::ZERO, &error.to_string()).await.unwrap();
+    let again = claim_one(&store).await.lease;
+    // This run needs no transaction.
+    store.complete(&again).await.unwrap();
+    assert_eq!((count(&folder).await, state(&store, "a").await), (0, EventState::Completed));
+}
+
+#[tokio::test]
+async fn a_rollback_on_purpose_leaves_the_event_to_the_handler() {
+    let folder = Folder::new();
+    let store = with_counter(&folder).await;
+    for id in ["a", "b"] {
+        store.insert(event(id)).await.unwrap();
+    }
+    let lease = claim_one(&store).await.lease;
+    let mut transaction = store.transaction_under(&lease).await.unwrap();
+    increment(&mut transaction).await;
+    transaction.rollback().await.unwrap();
+    assert_eq!(state(&store, "a").await, EventState::Running);
+    store.complete(&lease).await.unwrap();
+    assert_eq!((count(&folder).await, state(&store, "a").await), (0, EventState::Completed));
+    // One that was dropped does not count once another was committed.
+    let lease = claim_one(&store).await.lease;
+    drop(store.transaction_under(&lease).await.unwrap());
+    store.transaction_under(&lease).await.unwrap().commit().await.unwrap();
+    store.complete(&lease).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn insertions_do_not_wait_for_all_handlers() {
+    const HELD: Duration = Duration::from_millis(100);
+    let folder = Folder::new();
+    let store = folder.store().await;
+    for number in 0..20 {
+        store.insert(event(&number.to_string())).await.unwrap();
+    }
+    let handlers: Vec<_> = (store.claim(all(20)).await.unwrap().into_iter())
+        .map(|claimed| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let transaction = store.transaction_under(&claimed.lease).await.unwrap();
+                tokio::time::sleep(HELD).await;
+                transaction.commit().await.unwrap();
+            })
+        })
+        .collect();
+    tokio::time::sleep(HELD / 2).await;
+    let started = Instant::now();
+    assert_eq!(store.insert(event("new")).await.unwrap(), Insertion::New);
+    assert!(started.elapsed() < 6 * HELD, "{:?}", started.elapsed());
+    for handler in handlers {
+        handler.await.unwrap();
+    }
+    assert_eq!(store.completed().await.unwrap(), 20);
 }
 
 #[tokio::test]
@@ -125,10 +196,16 @@ async fn a_transaction_that_is_held_for_long_loses_nothing() {
         assert!(started.elapsed() < 2 * SECOND);
     }
     message(store.insert(event("c")).await.unwrap_err());
-    message(store.transaction_under(&leases[1].lease).await.unwrap_err());
+    // The next handler waits, for as long as it takes.
+    let next = tokio::spawn({
+        let (store, lease) = (store.clone(), leases[1].lease.clone());
+        async move { store.transaction_under(&lease).await.unwrap().commit().await.unwrap() }
+    });
+    tokio::time::sleep(SECOND).await;
+    assert!(!next.is_finished());
     transaction.commit().await.unwrap();
+    next.await.unwrap();
     assert_eq!(store.insert(event("c")).await.unwrap(), Insertion::New, "it was never acknowledged");
-    store.transaction_under(&leases[1].lease).await.unwrap().commit().await.unwrap();
     assert_eq!(store.completed().await.unwrap(), 2);
 }
 

@@ -186,3 +186,33 @@ async fn events_of_a_session_come_one_by_one_even_behind_many_others() {
         assert_eq!(*first.lease.event_id, *format!("s-{number}"));
     }
 }
+
+#[tokio::test]
+async fn events_of_inline_mode_make_no_difference_to_others_of_their_session() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let Beginning::Run(lease) = store.begin(event_of("s", 5), 60 * SECOND).await.unwrap() else { panic!() };
+    store.insert(event_of("s", 3)).await.unwrap();
+    let claim = Claim { order: SessionOrder::Sequence { grace: Duration::ZERO }, ..all(9) };
+    let claimed = store.claim(claim).await.unwrap();
+    assert_eq!(claimed.len(), 1, "it does not wait for one that runs inline");
+    store.release(&claimed[0].lease).await.unwrap();
+    store.complete(&lease).await.unwrap();
+    let again = store.claim(claim).await.unwrap();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].order, claimed[0].order, "nor is it late because of one");
+}
+
+#[tokio::test]
+async fn a_check_writes() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    store.insert(event("a")).await.unwrap();
+    let before = commits(&folder.file());
+    for _ in 0..4 {
+        store.check().await.unwrap();
+    }
+    assert_eq!(commits(&folder.file()) - before, 4);
+    drop(store);
+    folder.store().await.check().await.unwrap();
+}
