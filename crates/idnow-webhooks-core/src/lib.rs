@@ -37,6 +37,7 @@ mod secret;
 pub mod store;
 pub mod telemetry;
 mod token;
+mod turns;
 mod verifier;
 mod worker;
 

@@ -1,7 +1,6 @@
-use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::outcome::{Outcome, Refusal};
 use crate::router::EventRouter;
 use crate::store::{Backlog, Beginning, EventStore, Evidence, Insertion, Lease, NewEvent, Order, StoreError};
 use crate::telemetry;
+use crate::turns::Turns;
 use crate::verifier::VerifiedToken;
 
 /// How long a store may take for one call beside a handler: one that hangs must not keep an event's place for ever.
@@ -43,9 +43,7 @@ pub(super) struct Inline {
     handling: Handling,
     /// Where handlers run, if not where their delivery is served.
     runtime: Option<Handle>,
-    /// Ids of the events that are being handled in this process. A lease goes by the wall clock: when that
-    /// jumps, this still keeps an event from being handled twice at once.
-    running: Mutex<HashSet<Arc<str>>>,
+    running: Turns,
 }
 
 impl Intake {
@@ -60,11 +58,9 @@ impl Intake {
         runtime: Option<Handle>,
     ) -> Self {
         let handling = Handling { router, limit };
-        Self::Inline(Arc::new(Inline { store, handling, runtime, running: Mutex::default() }))
+        Self::Inline(Arc::new(Inline { store, handling, runtime, running: Turns::default() }))
     }
-}
 
-impl Intake {
     /// Whether events could be stored now, and what the store has to do. `None` without a store.
     pub(super) async fn health(&self, limit: Duration) -> Option<Result<Backlog, StoreError>> {
         let store = match self {
@@ -175,7 +171,7 @@ impl Inline {
                 let result = self.handling.handle(arrival, HandlerError::is_permanent).await;
                 return outcome(result);
             };
-            let Some(_turn) = Turn::take(&self, &event.id) else { return Err(Refusal::InProgress) };
+            let Some(_turn) = self.running.take(&event.id) else { return Err(Refusal::InProgress) };
             let lease = self.handling.limit.saturating_add(LEASE_MARGIN);
             let lease = match in_time(self.store.begin(event, lease)).await? {
                 Beginning::Run(lease) => lease,
@@ -207,11 +203,6 @@ impl Inline {
             Err(error) => self.store.retry(lease, Duration::ZERO, &error.for_store()).await,
         }
     }
-
-    // An insertion or a removal is all that happens under this lock, so a poisoned one is still good.
-    fn running(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Gives up a call of the store that takes too long.
@@ -226,26 +217,6 @@ fn outcome(result: HandlerResult) -> Result<Outcome, Refusal> {
         Ok(()) => Ok(Outcome::Handled),
         Err(Ok(event)) => Err(Refusal::Unreadable(event)),
         Err(Err(error)) => Err(Refusal::Handler(error)),
-    }
-}
-
-/// The turn of one event to be handled in this process.
-struct Turn<'a> {
-    inline: &'a Inline,
-    id: Arc<str>,
-}
-
-impl<'a> Turn<'a> {
-    fn take(inline: &'a Inline, id: &Arc<str>) -> Option<Self> {
-        // Made only when it is free: the drop of another one would end the turn of the event that runs.
-        let free = inline.running().insert(Arc::clone(id));
-        free.then(|| Self { inline, id: Arc::clone(id) })
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.inline.running().remove(&self.id);
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -9,6 +9,7 @@ use crate::backoff::Backoff;
 use crate::handling::Handling;
 use crate::router::{EventRouter, RepeatedHandler};
 use crate::store::{EventStore, SessionOrder};
+use crate::turns::Turns;
 
 /// Builds a [`Worker`].
 #[derive(Debug)]
@@ -118,7 +119,7 @@ impl WorkerBuilder {
             store: self.store,
             handling: Handling { router: self.router, limit: self.handler_limit },
             order: self.order,
-            running: Mutex::default(),
+            running: Turns::default(),
             concurrency: self.concurrency,
             lease: self.lease,
             poll_interval: self.poll_interval,

@@ -6,11 +6,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Inner, Turn};
+use super::Inner;
 use crate::event::{Arrival, RawEvent, Run};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::store::{ClaimedEvent, Lease, StoreError};
 use crate::telemetry::{self, Ending};
+use crate::turns::Turn;
 
 /// The wait before the end of an event is noted anew, while its lease lasts.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
@@ -56,7 +57,11 @@ fn in_future(wait: Duration) -> Instant {
 
 impl Inner {
     /// Handles one event under its lease.
-    pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent, turn: Turn, heartbeat: Heartbeat) {
+    pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent, heartbeat: Heartbeat) {
+        let Some(turn) = self.running.take(&event.lease.event_id) else {
+            telemetry::still_running(&event.lease);
+            return;
+        };
         let run = Run::new(event.lease.clone(), event.run, event.order);
         let arrival = Arrival::from(RawEvent::from_json(&event.data)).in_run(run);
         let span = telemetry::job_span(&event);
@@ -88,7 +93,8 @@ impl Inner {
         &self,
         event: &ClaimedEvent,
         arrival: Arrival,
-        _turn: Turn,
+        // It ends before the end of the run is noted: from then on, the event may be claimed again.
+        _turn: Turn<'_>,
         mut heartbeat: Heartbeat,
     ) -> Option<HandlerResult> {
         let last = event.run >= self.max_runs;

@@ -3,8 +3,8 @@
 mod builder;
 mod job;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use crate::backoff::Backoff;
 use crate::handling::Handling;
 use crate::store::{Claim, ClaimedEvent, EventStore, Lease, SessionOrder, StoreError};
 use crate::telemetry;
+use crate::turns::Turns;
 
 pub use builder::{WorkerBuilder, WorkerError};
 use job::Heartbeat;
@@ -99,30 +100,7 @@ struct Inner {
     backoff: Backoff,
     max_runs: u32,
     order: SessionOrder,
-    /// Ids of the events whose handlers run. Leases go by a clock, and a handler can block its thread: none runs twice
-    /// at once here, whatever the store believes.
-    running: Mutex<HashSet<Arc<str>>>,
-}
-
-/// The turn of one event to be handled by this worker. It ends before the end of the run is noted: from then on, the
-/// event may be claimed again.
-struct Turn {
-    inner: Arc<Inner>,
-    id: Arc<str>,
-}
-
-impl Turn {
-    fn take(inner: &Arc<Inner>, id: &Arc<str>) -> Option<Self> {
-        // Made only when it is free: the drop of another one would end the turn of the event that runs.
-        let free = inner.running().insert(Arc::clone(id));
-        free.then(|| Self { inner: Arc::clone(inner), id: Arc::clone(id) })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.inner.running().remove(&self.id);
-    }
+    running: Turns,
 }
 
 /// The handlers that run, and the leases on their events.
@@ -134,13 +112,9 @@ struct Jobs {
 
 impl Jobs {
     fn start(&mut self, inner: &Arc<Inner>, event: ClaimedEvent) {
-        let Some(turn) = Turn::take(inner, &event.lease.event_id) else {
-            telemetry::still_running(&event.lease);
-            return;
-        };
         let lease = event.lease.clone();
         let heartbeat = Heartbeat::start(inner, &lease);
-        let task = self.tasks.spawn(Arc::clone(inner).job(event, turn, heartbeat));
+        let task = self.tasks.spawn(Arc::clone(inner).job(event, heartbeat));
         self.leases.insert(task.id(), lease);
     }
 
@@ -163,11 +137,6 @@ impl Jobs {
 }
 
 impl Inner {
-    // An insertion or a removal is all that happens under this lock, so a poisoned one is still good.
-    fn running(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn work(self: Arc<Self>, stop: watch::Receiver<bool>) {
         tokio::select! {
             jobs = self.claim_until(stop) => self.drain(jobs).await,
