@@ -47,12 +47,7 @@ impl HandlerError {
     }
 
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let message = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("(no message)");
-        Self::retry(format!("the handler panicked: {message}"))
+        Self::retry(format!("the handler panicked: {}", panic_message(panic)))
     }
 
     pub(crate) fn too_slow(limit: std::time::Duration) -> Self {
@@ -83,6 +78,15 @@ impl HandlerError {
         }
         source.downcast().map(|event| *event).map_err(|source| Self { kind, source })
     }
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
 }
 
 /// The error and its causes, in one line.

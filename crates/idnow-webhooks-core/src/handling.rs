@@ -1,6 +1,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::deadline::within;
@@ -13,10 +14,20 @@ use crate::telemetry;
 #[derive(Debug)]
 pub(crate) struct Handling {
     pub(crate) router: EventRouter,
-    pub(crate) limit: Duration,
+    limit: Duration,
+    /// Each alarm that is being raised holds a receiver.
+    alarms: watch::Sender<()>,
 }
 
 impl Handling {
+    pub(crate) fn new(router: EventRouter, limit: Duration) -> Self {
+        Self { router, limit, alarms: watch::Sender::new(()) }
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Runs the handlers within their limit, and tells of a failure.
     /// A failure that `is_final` is told of as such.
     pub(crate) async fn handle(
@@ -41,6 +52,11 @@ impl Handling {
 
     /// Tells of a failure.
     pub(crate) fn report(&self, arrival: Arrival, error: &HandlerError, permanent: bool) {
-        self.router.report(Failure::new(arrival, error, permanent), self.limit);
+        self.router.report(Failure::new(arrival, error, permanent), self.limit, self.alarms.subscribe());
+    }
+
+    /// Waits until all who are to know of a failure have been told.
+    pub(crate) async fn told(&self) {
+        self.alarms.closed().await;
     }
 }

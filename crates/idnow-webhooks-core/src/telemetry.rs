@@ -11,7 +11,10 @@
 //! | `idnow_webhooks_verification_seconds` | histogram | | checking one token, without fetching keys |
 //! | `idnow_webhooks_handler_seconds` | histogram | `result`: `ok`, `retry`, `permanent` | one run of the handlers for an event |
 //! | `idnow_webhooks_late_total` | counter | `outcome` | events whose handling ended after the answer, or after the client went away |
-//! | `idnow_webhooks_events_total` | counter | `ending`: `completed`, `retried`, `buried`, `lost`, `not_noted` | runs of a worker, by what became of the event |
+//! | `idnow_webhooks_events_total` | counter | `ending`: `completed`, `retried`, `buried`, `lost`, `not_noted` | runs of a worker, by what became of the event; `lost`: its lease ended before the run did |
+//! | `idnow_webhooks_out_of_order_total` | counter | `order`: `after_gap`, `late` | events that a worker handled although the one before them is missing, or after a later one; at their first run |
+//! | `idnow_webhooks_store_seconds` | histogram | `call`: `insert`, `claim`, `extend`, `complete`, `retry`, `bury`, `release`; `result`: `ok`, `lost`, `error` | one call of the store by a receiver in queued mode or a worker; `extend` is the heartbeat of a lease, `lost`: the lease had ended |
+//! | `idnow_webhooks_purged_total` | counter | | completed events that were old enough to be forgotten (by `idnow-webhooks-sqlite` and `-postgres`) |
 //! | `idnow_webhooks_backlog` | gauge | `state`: `waiting`, `running`, `dead` | events in the store that are not completed; noted by a worker each 15 s, and by [`Receiver::health`](crate::Receiver::health) |
 //! | `idnow_webhooks_store_up` | gauge | | 1 when the store answered the last time it was asked for its backlog, or else 0 |
 //! | `idnow_webhooks_oldest_waiting_seconds` | gauge | | for how long the oldest event that waits has been here; 0 without one |
@@ -19,7 +22,8 @@
 //! | `idnow_webhooks_monitored_sources_total` | counter | | deliveries that the allow list would have refused in enforcing mode |
 //! | `idnow_webhooks_key_refreshes_total` | counter | `result`: `ok`, `error` | fetches of the key set (by `idnow-webhooks-jwks`) |
 //! | `idnow_webhooks_key_refresh_seconds` | histogram | | one such fetch |
-//! | `idnow_webhooks_keys` | gauge | | usable keys known |
+//! | `idnow_webhooks_keys` | gauge | | usable keys known; 0 when they have become too old |
+//! | `idnow_webhooks_keys_fetched_timestamp_seconds` | gauge | | when the keys known now were fetched, in seconds since 1970: their age is `time()` less this |
 //!
 //! Deliveries whose client waits for no answer any more are counted as `client_gone`; those of
 //! [`Receiver::verify`](crate::Receiver::verify) as `verified`.
@@ -48,20 +52,16 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 use tracing::Span;
-use tracing::field::Empty;
 
 use crate::event::Arrival;
 use crate::handler::HandlerResult;
 use crate::outcome::{Outcome, Refusal};
-use crate::store::{Backlog, ClaimedEvent, EventState, Lease, StoreError};
+
+pub(crate) mod work;
 
 pub(crate) const TARGET: &str = "idnow_webhooks::delivery";
 
 pub(crate) const VERIFIED: &str = "verified";
-const EVENTS: &str = "idnow_webhooks_events_total";
-const BACKLOG: &str = "idnow_webhooks_backlog";
-const OLDEST: &str = "idnow_webhooks_oldest_waiting_seconds";
-const STORE_UP: &str = "idnow_webhooks_store_up";
 const LATE: &str = "idnow_webhooks_late_total";
 /// The outcome of a delivery that nobody waited for any more.
 const GONE: &str = "client_gone";
@@ -92,7 +92,7 @@ impl Watch {
                 // The answer to what was only verified is the caller's.
                 let status = (code != VERIFIED).then_some(StatusCode::OK.as_u16());
                 tracing::info!(target: TARGET, outcome = code, status, elapsed_us, "delivery accepted");
-                metrics::counter!(DELIVERIES, "outcome" => code, "check" => "").increment(1);
+                accepted(code).increment(1);
             }
             Err(refusal) => refused(refusal, elapsed_us, "delivery refused"),
         }
@@ -107,6 +107,15 @@ impl Drop for Watch {
             tracing::warn!(target: TARGET, outcome = GONE, elapsed_us, "the client went away before the answer");
             metrics::counter!(DELIVERIES, "outcome" => GONE, "check" => "").increment(1);
         }
+    }
+}
+
+/// Labels that are written out here cost no allocation.
+fn accepted(code: &'static str) -> metrics::Counter {
+    match code {
+        "handled" => metrics::counter!(DELIVERIES, "outcome" => "handled", "check" => ""),
+        "stored" => metrics::counter!(DELIVERIES, "outcome" => "stored", "check" => ""),
+        _ => metrics::counter!(DELIVERIES, "outcome" => code, "check" => ""),
     }
 }
 
@@ -181,12 +190,12 @@ pub(crate) fn verification(started: Instant) {
 }
 
 pub(crate) fn handler(result: &HandlerResult, started: Instant) {
-    let label = match result {
-        Ok(()) => "ok",
-        Err(error) if error.is_permanent() => "permanent",
-        Err(_) => "retry",
+    let histogram = match result {
+        Ok(()) => metrics::histogram!(HANDLER_SECONDS, "result" => "ok"),
+        Err(error) if error.is_permanent() => metrics::histogram!(HANDLER_SECONDS, "result" => "permanent"),
+        Err(_) => metrics::histogram!(HANDLER_SECONDS, "result" => "retry"),
     };
-    metrics::histogram!(HANDLER_SECONDS, "result" => label).record(started.elapsed().as_secs_f64());
+    histogram.record(started.elapsed().as_secs_f64());
 }
 
 pub(crate) fn unknown_event(name: &str) {
@@ -197,110 +206,4 @@ pub(crate) fn unknown_event(name: &str) {
 pub(crate) fn monitored_source(reason: &dyn std::fmt::Display) {
     tracing::warn!(target: TARGET, %reason, "admitted in monitor mode");
     metrics::counter!(MONITORED_SOURCES).increment(1);
-}
-
-const WORKER: &str = "idnow_webhooks::worker";
-
-/// What became of an event after a run of a worker.
-pub(crate) enum Ending {
-    Completed,
-    Retried {
-        wait: Duration,
-        error: String,
-    },
-    Buried {
-        error: String,
-    },
-    /// The lease ended before the run did: somebody else may handle the event by now, or its handler's transaction has
-    /// completed it.
-    Lost {
-        error: Option<String>,
-    },
-    /// The store did not take the end: the event will be handled again when its lease has run out.
-    NotNoted(StoreError),
-}
-
-pub(crate) fn job_span(event: &ClaimedEvent) -> Span {
-    tracing::info_span!(
-        target: WORKER, "idnow_webhook_run",
-        run = event.run, event_id = Empty, event_name = Empty, attempt = Empty,
-    )
-}
-
-/// Notes the end of a run, inside of its span.
-pub(crate) fn job(ending: &Ending, elapsed: Duration) {
-    let elapsed_us = micros(elapsed);
-    let label = match ending {
-        Ending::Completed => {
-            tracing::info!(target: WORKER, ending = "completed", elapsed_us, "event handled");
-            "completed"
-        }
-        Ending::Retried { wait, error } => {
-            tracing::warn!(target: WORKER, ending = "retried", ?wait, reason = %error, elapsed_us, "event will be handled again");
-            "retried"
-        }
-        Ending::Buried { error } => {
-            tracing::error!(target: WORKER, ending = "buried", reason = %error, elapsed_us, "event is a dead letter");
-            "buried"
-        }
-        Ending::Lost { error } => {
-            tracing::warn!(target: WORKER, ending = "lost", reason = error, elapsed_us, "the lease ended before the run did");
-            "lost"
-        }
-        Ending::NotNoted(error) => {
-            tracing::error!(target: WORKER, ending = "not_noted", reason = %error, elapsed_us, "the event was handled, and will be again");
-            "not_noted"
-        }
-    };
-    metrics::counter!(EVENTS, "ending" => label).increment(1);
-}
-
-pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
-    let backlog = match backlog {
-        Ok(backlog) => backlog,
-        Err(error) => {
-            tracing::error!(target: WORKER, reason = %error, "the store cannot be used");
-            metrics::gauge!(STORE_UP).set(0.0);
-            return;
-        }
-    };
-    let events = [
-        (EventState::Waiting, backlog.waiting),
-        (EventState::Running, backlog.running),
-        (EventState::Dead, backlog.dead),
-    ];
-    for (state, events) in events {
-        #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 events the last digit does not matter")]
-        metrics::gauge!(BACKLOG, "state" => state.name()).set(events as f64);
-    }
-    metrics::gauge!(STORE_UP).set(1.0);
-    let oldest = backlog.oldest_waiting.unwrap_or_default();
-    metrics::gauge!(OLDEST).set(oldest.as_secs_f64());
-}
-
-/// A genuine event that nobody can read: it is in the store, and nobody will handle it.
-pub(crate) fn dead_on_arrival(reason: &str) {
-    tracing::error!(target: TARGET, reason, "a genuine event cannot be read: it is a dead letter");
-    metrics::counter!(EVENTS, "ending" => "buried").increment(1);
-}
-
-/// Claimed again while its handler still runs here: the lease was lost, or a clock was set.
-pub(crate) fn still_running(lease: &Lease) {
-    tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here is not started again");
-}
-
-pub(crate) fn not_stopped(lease: &Lease) {
-    tracing::error!(target: WORKER, event_id = &*lease.event_id, "its handler does not end: its lease will run out");
-}
-
-pub(crate) fn claim_failed(error: &StoreError) {
-    tracing::error!(target: WORKER, reason = %error, "no events could be claimed");
-}
-
-pub(crate) fn extend_failed(lease: &Lease, error: &StoreError) {
-    tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be extended yet");
-}
-
-pub(crate) fn release_failed(lease: &Lease, error: &StoreError) {
-    tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be given back");
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use idnow_webhooks_core::keys::{KeySet, SkippedKey};
+use idnow_webhooks_core::{Clock, SystemClock};
 use tracing::{debug, error, info, warn};
 
 use crate::error::FetchError;
@@ -10,6 +11,7 @@ const TARGET: &str = "idnow_webhooks::keys";
 const REFRESHES: &str = "idnow_webhooks_key_refreshes_total";
 const SECONDS: &str = "idnow_webhooks_key_refresh_seconds";
 const KEYS: &str = "idnow_webhooks_keys";
+const FETCHED: &str = "idnow_webhooks_keys_fetched_timestamp_seconds";
 
 /// Log lines and metrics of one key source; remembers what was said already.
 pub(crate) struct Observer {
@@ -27,6 +29,7 @@ impl Observer {
             "Duration of one fetch of the verification keys"
         );
         metrics::describe_gauge!(KEYS, "Usable verification keys");
+        metrics::describe_gauge!(FETCHED, "When the verification keys were fetched, in seconds since 1970");
         Self { location, key_ids: None, skipped: Vec::new() }
     }
 
@@ -56,9 +59,12 @@ impl Observer {
             age_seconds = age.as_secs(),
             "fetched the verification keys"
         );
-        // A gauge is a float by definition, and a key set has at most a hundred entries.
+        // A gauge is a float by definition; a key set has at most a hundred entries, and no second of ours is too large.
         #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!(KEYS).set(usable as f64);
+        {
+            metrics::gauge!(KEYS).set(usable as f64);
+            metrics::gauge!(FETCHED).set(SystemClock.now().timestamp() as f64);
+        }
         count("ok", took);
     }
 

@@ -6,14 +6,14 @@ use crate::json::Json;
 pub(crate) enum Arrival {
     /// Boxed, as every `async fn` on its way would hold it twice.
     Event(Box<RawEvent>),
-    Unreadable(Unreadable),
+    Unreadable(Box<Unreadable>),
 }
 
 impl Arrival {
     pub(crate) fn into_event(self) -> Result<RawEvent, Unreadable> {
         match self {
             Self::Event(event) => Ok(*event),
-            Self::Unreadable(event) => Err(event),
+            Self::Unreadable(event) => Err(*event),
         }
     }
 
@@ -56,6 +56,9 @@ impl Arrival {
 
 impl From<Result<RawEvent, Unreadable>> for Arrival {
     fn from(event: Result<RawEvent, Unreadable>) -> Self {
-        event.map_or_else(Self::Unreadable, |event| Self::Event(Box::new(event)))
+        match event {
+            Ok(event) => Self::Event(Box::new(event)),
+            Err(event) => Self::Unreadable(Box::new(event)),
+        }
     }
 }

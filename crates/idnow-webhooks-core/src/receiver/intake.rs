@@ -1,5 +1,5 @@
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use tracing::Instrument;
 
 use super::Inner;
 use crate::deadline::within;
-use crate::event::{Arrival, Run};
+use crate::event::{Arrival, Run, Unreadable};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::handling::Handling;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::EventRouter;
+use crate::store::call::{guarded, measured};
 use crate::store::{Backlog, Beginning, EventStore, Evidence, Insertion, Lease, NewEvent, Order, StoreError};
 use crate::telemetry;
 use crate::turns::Turns;
@@ -57,7 +58,7 @@ impl Intake {
         limit: Duration,
         runtime: Option<Handle>,
     ) -> Self {
-        let handling = Handling { router, limit };
+        let handling = Handling::new(router, limit);
         Self::Inline(Arc::new(Inline { store, handling, runtime, running: Turns::default() }))
     }
 
@@ -72,12 +73,19 @@ impl Intake {
             store.check().await?;
             store.backlog().await
         };
-        let backlog = match within(None, limit, asked).await {
+        let backlog = match within(None, limit, guarded(asked)).await {
             Ok(backlog) => backlog,
             Err(_) => Err(StoreError::unavailable(format!("it did not answer within {limit:?}"))),
         };
-        telemetry::backlog(&backlog);
+        telemetry::work::backlog(&backlog);
         Some(backlog)
+    }
+
+    /// Waits until all who are to know of a failure have been told.
+    pub(super) async fn told(&self) {
+        if let Self::Inline(inline) = self {
+            inline.handling.told().await;
+        }
     }
 }
 
@@ -111,18 +119,14 @@ impl Inner {
         match &self.intake {
             Intake::Queued(store) => {
                 let event = NewEvent::of(&arrival, evidence);
-                let event = event.ok_or_else(|| arrival.into_refusal())?;
+                let mut event = event.ok_or_else(|| arrival.into_refusal())?;
+                // The worker has the handler for what cannot be read, and makes a dead letter of it if there is none.
+                event.dead = None;
                 let store = Arc::clone(store);
                 Ok(Step::Insert(Box::pin(async move {
                     let _place = place;
-                    let dead = event.dead.clone();
-                    Ok(match store.insert(event).await? {
-                        Insertion::New => {
-                            if let Some(reason) = dead {
-                                telemetry::dead_on_arrival(&reason);
-                            }
-                            Outcome::Stored
-                        }
+                    Ok(match measured("insert", store.insert(event)).await? {
+                        Insertion::New => Outcome::Stored,
                         Insertion::Duplicate => Outcome::Duplicate,
                     })
                 })))
@@ -134,7 +138,7 @@ impl Inner {
             Intake::Nothing => Err(Refusal::NoHandlers),
             Intake::Inline(inline) => {
                 if let Arrival::Unreadable(event) = &arrival {
-                    let error = HandlerError::retry(event.clone());
+                    let error = HandlerError::retry(Unreadable::clone(event));
                     inline.handling.report(arrival.clone(), &error, false);
                 }
                 Err(arrival.into_refusal())
@@ -147,7 +151,7 @@ impl Arrival {
     /// For one that nobody can take.
     fn into_refusal(self) -> Refusal {
         match self {
-            Self::Unreadable(event) => Refusal::Unreadable(event),
+            Self::Unreadable(event) => Refusal::Unreadable(*event),
             // Every store and every router takes an event that can be read.
             Self::Event(event) => {
                 Refusal::Handler(HandlerError::retry(format!("nobody takes {}", event.name)))
@@ -172,7 +176,7 @@ impl Inline {
                 return outcome(result);
             };
             let Some(_turn) = self.running.take(&event.id) else { return Err(Refusal::InProgress) };
-            let lease = self.handling.limit.saturating_add(LEASE_MARGIN);
+            let lease = self.handling.limit().saturating_add(LEASE_MARGIN);
             let lease = match in_time(self.store.begin(event, lease)).await? {
                 Beginning::Run(lease) => lease,
                 Beginning::Completed => return Ok(Outcome::Duplicate),
@@ -181,7 +185,8 @@ impl Inline {
             };
             let arrival = arrival.in_run(Run::new(lease.clone(), 1, Order::Unchecked));
             let result = self.handling.handle(arrival, HandlerError::is_permanent).await;
-            if let Err(error) = in_time(self.settle(&lease, &result)).await {
+            // Pinned, so that what is around it holds a pointer and not the whole.
+            if let Err(error) = in_time(pin!(self.settle(&lease, &result))).await {
                 telemetry::not_noted(&result);
                 return Err(error.into());
             }
@@ -207,7 +212,7 @@ impl Inline {
 
 /// Gives up a call of the store that takes too long.
 async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    within(None, STORE_LIMIT, call)
+    within(None, STORE_LIMIT, guarded(call))
         .await
         .unwrap_or_else(|_| Err(StoreError::unavailable(format!("it did not answer within {STORE_LIMIT:?}"))))
 }
@@ -237,7 +242,29 @@ async fn to_the_end(mut run: Boxed, elsewhere: Option<Handle>) -> Result<Outcome
         }
     };
     elsewhere.unwrap_or_else(Handle::current).spawn(run.in_current_span());
-    // Without a word when the runtime is shutting down or the store has panicked: handlers' panics are caught.
+    // Without a word when the runtime is shutting down: panics of handlers and of the store are caught.
     let silent = || Refusal::Handler(HandlerError::retry("its task ended without a result"));
     receiver.await.unwrap_or_else(|_| Err(silent()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::event::RawEvent;
+    use crate::store::MemoryStore;
+
+    /// glibc gives and takes pieces of up to about 1 KiB without a lock and without a search; others cost a delivery
+    /// several hundred instructions.
+    #[test]
+    fn what_is_left_to_do_inline_fits_into_a_small_piece_of_memory() {
+        let router = EventRouter::new().on_any(|_| async { Ok(()) });
+        let intake = Intake::inline(Arc::new(MemoryStore::new()), router, STORE_LIMIT, None);
+        let Intake::Inline(inline) = intake else { unreachable!() };
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let run = inline.run(Arrival::from(RawEvent::from_json("{}")), None, place);
+        let bytes = size_of_val(&*run);
+        assert!(bytes <= 1024, "{bytes} bytes");
+    }
 }

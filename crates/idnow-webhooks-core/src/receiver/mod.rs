@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use http::header::{CONTENT_LENGTH, HeaderName};
+use http::header::HeaderName;
 use http::{Method, Response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -133,9 +133,9 @@ impl Receiver {
         let is_head = head.method == Method::HEAD;
         let mut response = self.receive(head, body).await.response();
         if is_head {
-            // hyper would send the body over HTTP/2, which breaks the protocol.
+            // hyper would send the body over HTTP/2, which breaks the protocol. Its length is that of the answer to GET,
+            // which RFC 9110 (8.6) wants there.
             response.body_mut().clear();
-            response.headers_mut().insert(CONTENT_LENGTH, 0.into());
         }
         response
     }
@@ -181,17 +181,16 @@ impl Receiver {
             self.inner.check_environment(arrival.environment())?;
             match arrival {
                 Arrival::Event(event) => read(VerifiedDelivery { token, event: *event }),
-                Arrival::Unreadable(event) => Err(Refusal::Unreadable(event)),
+                Arrival::Unreadable(event) => Err(Refusal::Unreadable(*event)),
             }
         };
         self.watched(arrived, path, |_| telemetry::VERIFIED).await
     }
 
     /// Waits until no handler runs, for a graceful stop: a handler may outlive the answer to its delivery, and
-    /// would be cut off half way when the process ends.
+    /// would be cut off half way when the process ends; so would what [`on_failure`](crate::EventRouter::on_failure) does.
     ///
-    /// Call it after the server has stopped, within a time-out. While it waits, new events are answered 503. It does
-    /// not wait for [`on_failure`](crate::EventRouter::on_failure).
+    /// Call it after the server has stopped, within a time-out. While it waits, new events are answered 503.
     ///
     /// # Cancel safety
     ///
@@ -199,6 +198,7 @@ impl Receiver {
     pub async fn idle(&self) {
         // It fails only for a semaphore that was closed, which nobody does.
         let _all = self.inner.in_progress.acquire_many(self.inner.max_in_progress).await;
+        self.inner.intake.told().await;
     }
 
     /// How this receiver is doing: whether its store takes events, what that has to do, and what keys there are.

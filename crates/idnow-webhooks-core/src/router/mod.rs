@@ -141,8 +141,10 @@ impl EventRouter {
     }
 
     /// Handles genuine deliveries that cannot be read as an event, or not as the type that a handler wants.
-    /// Without it they are answered 503 in inline mode, and kept as dead letters in queued mode; there, those that cannot
-    /// be read as an event at all are dead letters from the start, and reach no handler.
+    /// Without it they are answered 503 in inline mode, and become dead letters in queued mode.
+    ///
+    /// One without even a readable `eventId` is handled in inline mode, each time it comes. It cannot be stored, so in
+    /// queued mode it is answered 503 and reaches no handler: the log and the outcome `event_unreadable` tell of it.
     pub fn on_unreadable<F, R>(mut self, handler: F) -> Self
     where
         F: Fn(Unreadable) -> R + Send + Sync + 'static,
@@ -154,7 +156,8 @@ impl EventRouter {
     }
 
     /// Is told of each failure of a handler, for an alarm. It runs beside the answer, for at most as long as a
-    /// handler may, and what it does changes nothing.
+    /// handler may, and what it does changes nothing. [`Receiver::idle`](crate::Receiver::idle) and
+    /// [`Worker::stop`](crate::Worker::stop) wait for it.
     pub fn on_failure<F, R>(mut self, handler: F) -> Self
     where
         F: Fn(Failure) -> R + Send + Sync + 'static,
@@ -190,7 +193,7 @@ impl EventRouter {
     pub(crate) async fn dispatch(&self, arrival: Arrival) -> HandlerResult {
         match arrival {
             Arrival::Event(event) => self.run(event).await,
-            Arrival::Unreadable(event) => guarded(|| self.unreadable_handler(event)).await,
+            Arrival::Unreadable(event) => guarded(|| self.unreadable_handler(*event)).await,
         }
     }
 
@@ -199,10 +202,11 @@ impl EventRouter {
         self.failure.is_some()
     }
 
-    /// Tells of a failure, in a task of its own.
-    pub(crate) fn report(&self, failure: Failure, limit: Duration) {
+    /// Tells of a failure, in a task of its own that keeps `until_told`.
+    pub(crate) fn report(&self, failure: Failure, limit: Duration, until_told: impl Send + 'static) {
         let Some(handler) = self.failure.clone() else { return };
         let told = async move {
+            let _until_told = until_told;
             let told = guarded(|| Ok(handler(failure).map(Ok).boxed()));
             match tokio::time::timeout(limit, told).await {
                 Ok(Ok(())) => {}

@@ -17,7 +17,8 @@ const MAX_LABEL: usize = 256;
 pub struct NewEvent {
     /// `eventId`: 1 to 256 bytes without control characters.
     pub id: Arc<str>,
-    /// Why the event cannot be read, if so. In queued mode it enters as a dead letter with this reason.
+    /// Why the event cannot be read, if so. One that has a reason enters the queue as a dead letter with it; a
+    /// [`Receiver`](crate::Receiver) gives none, so that the worker's handlers learn of it first.
     pub dead: Option<Arc<str>>,
     /// What proves where the event came from, if it is to be kept.
     pub evidence: Option<Arc<Evidence>>,

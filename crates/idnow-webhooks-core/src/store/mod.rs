@@ -1,5 +1,6 @@
 //! Where events are remembered: for recognising duplicates, and in queued mode until they are handled.
 
+pub(crate) mod call;
 mod error;
 mod event;
 mod lease;

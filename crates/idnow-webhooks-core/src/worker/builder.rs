@@ -117,7 +117,7 @@ impl WorkerBuilder {
         let (stop, stopped) = watch::channel(false);
         let inner = Arc::new(Inner {
             store: self.store,
-            handling: Handling { router: self.router, limit: self.handler_limit },
+            handling: Handling::new(self.router, self.handler_limit),
             order: self.order,
             running: Turns::default(),
             concurrency: self.concurrency,

@@ -9,8 +9,9 @@ use tracing::Instrument;
 use super::Inner;
 use crate::event::{Arrival, RawEvent, Run};
 use crate::handler::{HandlerError, HandlerResult};
+use crate::store::call::measured;
 use crate::store::{ClaimedEvent, Lease, StoreError};
-use crate::telemetry::{self, Ending};
+use crate::telemetry::{self, work::Ending};
 use crate::turns::Turn;
 
 /// The wait before the end of an event is noted anew, while its lease lasts.
@@ -59,12 +60,13 @@ impl Inner {
     /// Handles one event under its lease.
     pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent, heartbeat: Heartbeat) {
         let Some(turn) = self.running.take(&event.lease.event_id) else {
-            telemetry::still_running(&event.lease);
+            telemetry::work::still_running(&event.lease);
             return;
         };
+        telemetry::work::order(&event);
         let run = Run::new(event.lease.clone(), event.run, event.order);
         let arrival = Arrival::from(RawEvent::from_json(&event.data)).in_run(run);
-        let span = telemetry::job_span(&event);
+        let span = telemetry::work::job_span(&event);
         async {
             telemetry::identify(&arrival);
             let started = Instant::now();
@@ -75,7 +77,7 @@ impl Inner {
                     None => Ending::Lost { error: None },
                 },
             };
-            telemetry::job(&ending, started.elapsed());
+            telemetry::work::job(&ending, started.elapsed());
         }
         .instrument(span)
         .await;
@@ -111,12 +113,12 @@ impl Inner {
         let mut ends = in_future(self.lease);
         loop {
             tokio::time::sleep(self.lease / 3).await;
-            match self.store.extend(&lease, self.lease).await {
+            match measured("extend", self.store.extend(&lease, self.lease)).await {
                 Ok(()) => ends = in_future(self.lease),
                 Err(StoreError::LeaseLost(_)) => return,
                 Err(_) if Instant::now() >= ends => return,
                 // The lease still lasts, and the store may be back before it ends.
-                Err(error) => telemetry::extend_failed(&lease, &error),
+                Err(error) => telemetry::work::extend_failed(&lease, &error),
             }
         }
     }
@@ -127,9 +129,11 @@ impl Inner {
         let give_up = in_future(self.lease);
         loop {
             let noted = match &settlement {
-                Settlement::Complete => self.store.complete(lease).await,
-                Settlement::Retry { wait, error } => self.store.retry(lease, *wait, error).await,
-                Settlement::Bury { error } => self.store.bury(lease, error).await,
+                Settlement::Complete => measured("complete", self.store.complete(lease)).await,
+                Settlement::Retry { wait, error } => {
+                    measured("retry", self.store.retry(lease, *wait, error)).await
+                }
+                Settlement::Bury { error } => measured("bury", self.store.bury(lease, error)).await,
             };
             match noted {
                 Ok(()) => break,

@@ -3,15 +3,20 @@
 mod builder;
 mod job;
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 
 use crate::backoff::Backoff;
+use crate::handler::panic_message;
 use crate::handling::Handling;
+use crate::store::call::{guarded, measured};
 use crate::store::{Claim, ClaimedEvent, EventStore, Lease, SessionOrder, StoreError};
 use crate::telemetry;
 use crate::turns::Turns;
@@ -24,6 +29,8 @@ const CLAIM_AGAIN: Backoff =
     Backoff { first: Duration::from_millis(100), most: Duration::from_secs(5), jitter: 0.2 };
 /// How long handlers that were stopped may take to notice it.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
+/// Keeps a panic that comes back at once from taking a whole core.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 /// How often the state of the queue is noted.
 const OBSERVE: Duration = Duration::from_secs(15);
 
@@ -75,8 +82,9 @@ impl Worker {
         WorkerBuilder::new(Arc::new(store), handlers)
     }
 
-    /// Takes no more events, waits for the handlers that run, and gives back the events of those that do not
-    /// end within the [drain limit](WorkerBuilder::drain_limit): they are handled again later, by whoever claims them.
+    /// Takes no more events, waits for the handlers that run and for [`on_failure`](crate::EventRouter::on_failure), and
+    /// gives back the events of handlers that do not end within the [drain limit](WorkerBuilder::drain_limit): they are
+    /// handled again later, by whoever claims them.
     ///
     /// # Cancel safety
     ///
@@ -131,21 +139,51 @@ impl Jobs {
     }
 
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-        self.leases.remove(&id);
+        let (id, panic) = match ended {
+            Ok((id, ())) => (id, None),
+            Err(error) => (error.id(), error.try_into_panic().ok()),
+        };
+        let lease = self.leases.remove(&id);
+        if let (Some(lease), Some(panic)) = (lease, panic) {
+            telemetry::work::job_panicked(&lease, panic_message(&*panic));
+        }
     }
 }
 
 impl Inner {
-    async fn work(self: Arc<Self>, stop: watch::Receiver<bool>) {
+    async fn work(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut jobs = Jobs::default();
+        // A panic here can only come from a defect, from the store's `changed`, or from the user's log or metrics backend.
+        // Either way events must go on being handled, those among them that run.
+        let mut turns = AssertUnwindSafe(self.turns(&mut jobs, &mut stop, None)).catch_unwind().await;
+        while let Err(panic) = turns {
+            turns = AssertUnwindSafe(self.turns(&mut jobs, &mut stop, Some(panic))).catch_unwind().await;
+        }
+        self.drain(jobs).await;
+    }
+
+    /// Works until it is to stop.
+    async fn turns(
+        self: &Arc<Self>,
+        jobs: &mut Jobs,
+        stop: &mut watch::Receiver<bool>,
+        after: Option<Box<dyn Any + Send>>,
+    ) {
+        if let Some(panic) = after {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(AFTER_PANIC) => {}
+            }
+            // Here, as it may be the log that panics.
+            telemetry::work::worker_panicked(panic_message(&*panic));
+        }
         tokio::select! {
-            jobs = self.claim_until(stop) => self.drain(jobs).await,
+            () = self.claim_until(jobs, stop) => {}
             () = self.observe() => {}
         }
     }
 
-    async fn claim_until(self: &Arc<Self>, mut stop: watch::Receiver<bool>) -> Jobs {
-        let mut jobs = Jobs::default();
+    async fn claim_until(self: &Arc<Self>, jobs: &mut Jobs, stop: &mut watch::Receiver<bool>) {
         let mut failures = 0;
         loop {
             let free = self.concurrency.saturating_sub(jobs.leases.len());
@@ -160,7 +198,7 @@ impl Inner {
                 }
                 Err(error) => {
                     failures += 1;
-                    telemetry::claim_failed(&error);
+                    telemetry::work::claim_failed(&error);
                     CLAIM_AGAIN.wait(failures)
                 }
             };
@@ -173,17 +211,16 @@ impl Inner {
                 () = tokio::time::sleep(wait), if !full => {}
             }
         }
-        jobs
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<ClaimedEvent>, StoreError> {
-        self.store.claim(Claim { limit, lease: self.lease, order: self.order }).await
+        measured("claim", self.store.claim(Claim { limit, lease: self.lease, order: self.order })).await
     }
 
     /// Notes from time to time what there is to do.
     async fn observe(&self) {
         loop {
-            telemetry::backlog(&self.store.backlog().await);
+            telemetry::work::backlog(&guarded(self.store.backlog()).await);
             tokio::time::sleep(OBSERVE).await;
         }
     }
@@ -193,6 +230,7 @@ impl Inner {
             while !jobs.leases.is_empty() {
                 jobs.ended().await;
             }
+            self.handling.told().await;
         };
         if tokio::time::timeout(self.drain_limit, all).await.is_ok() {
             return;
@@ -207,10 +245,10 @@ impl Inner {
         };
         let _ = tokio::time::timeout(STOP_LIMIT, all).await;
         // One that blocks its thread runs on, so nobody else may have its event yet.
-        jobs.leases.values().for_each(telemetry::not_stopped);
+        jobs.leases.values().for_each(telemetry::work::not_stopped);
         for lease in &stopped {
-            if let Err(error) = self.store.release(lease).await {
-                telemetry::release_failed(lease, &error);
+            if let Err(error) = measured("release", self.store.release(lease)).await {
+                telemetry::work::release_failed(lease, &error);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use idnow_webhooks_core::Receiver;
 use idnow_webhooks_core::keys::{KeySet, StaticKeys};
-use idnow_webhooks_core::store::{EventStore, MemoryStore};
+use idnow_webhooks_core::store::{Claim, EventStore, MemoryStore, SessionOrder};
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
 use serde_json::{Value, json};
 
@@ -21,11 +21,14 @@ async fn it_tells_what_waits_and_for_how_long() {
     let provider = Provider::new().with_clock(clock.clone());
     let store = Arc::new(MemoryStore::new().with_clock(clock.clone()));
     let receiver = provider.receiver().queued(Arc::clone(&store)).build().unwrap();
+    let broken = SampleEvent::completed();
+    provider.deliver(&receiver, &broken).await;
+    let claim = Claim { limit: 1, lease: Duration::from_secs(1), order: SessionOrder::Any };
+    let claimed = store.claim(claim).await.unwrap();
+    store.bury(&claimed[0].lease, "never").await.unwrap();
     provider.deliver(&receiver, &SampleEvent::created()).await;
     clock.advance(Duration::from_secs(90));
     provider.deliver(&receiver, &SampleEvent::expired()).await;
-    let broken = SampleEvent::completed().remove("payload");
-    provider.deliver(&receiver, &broken).await;
 
     let health = receiver.health().await;
     assert_eq!(health.response().status(), 200);

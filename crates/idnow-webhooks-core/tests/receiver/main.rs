@@ -18,12 +18,14 @@ mod keys;
 mod late;
 mod logs;
 mod metrics;
+mod panics;
 mod queued;
 mod scripted;
 mod settings;
 mod status;
 mod unreadable;
 mod verifying;
+mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -13,7 +13,7 @@ use crate::verifying::verify;
 use crate::{DEADLINE, counting, post, whole};
 
 /// `name{label=value,..}` with the count, for a histogram that of its samples.
-fn recorded(deliveries: impl Future<Output = ()>) -> BTreeMap<String, u64> {
+pub(crate) fn recorded(deliveries: impl Future<Output = ()>) -> BTreeMap<String, u64> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let runtime =
@@ -28,7 +28,8 @@ fn recorded(deliveries: impl Future<Output = ()>) -> BTreeMap<String, u64> {
                 assert!(samples.iter().all(|sample| (0.0..60.0).contains(&**sample)), "{samples:?}");
                 samples.len() as u64
             }
-            DebugValue::Gauge(_) => panic!("the core has no gauge"),
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number")]
+            DebugValue::Gauge(value) => *value as u64,
         };
         (format!("{}{{{}}}", key.name(), labels.join(",")), count)
     };

@@ -93,6 +93,9 @@ pub(crate) struct Switches {
     end: AtomicBool,
     hang: AtomicBool,
     hang_end: AtomicBool,
+    extend: AtomicBool,
+    lose: AtomicBool,
+    panic: Mutex<Option<&'static str>>,
     inserted: Mutex<Vec<NewEvent>>,
     ended: Mutex<Vec<(&'static str, String)>>,
 }
@@ -124,6 +127,25 @@ impl ScriptedStore {
     /// `complete`, `retry` and `bury` never come back.
     pub(crate) fn hang_end(&self, hang: bool) {
         self.0.hang_end.store(hang, Ordering::SeqCst);
+    }
+
+    pub(crate) fn fail_extend(&self, fail: bool) {
+        self.0.extend.store(fail, Ordering::SeqCst);
+    }
+
+    /// `extend` says that the lease is lost.
+    pub(crate) fn lose(&self) {
+        self.0.lose.store(true, Ordering::SeqCst);
+    }
+
+    /// This call panics, once.
+    pub(crate) fn panic_in(&self, call: &'static str) {
+        *self.0.panic.lock().unwrap() = Some(call);
+    }
+
+    fn enter(&self, call: &'static str) {
+        let panics = self.0.panic.lock().unwrap().take_if(|panics| *panics == call).is_some();
+        assert!(!panics, "{call} is broken");
     }
 
     pub(crate) fn inserted(&self) -> Vec<NewEvent> {
@@ -158,6 +180,7 @@ fn unless(fails: &AtomicBool) -> Result<(), StoreError> {
 #[async_trait]
 impl EventStore for ScriptedStore {
     async fn insert(&self, event: NewEvent) -> Result<Insertion, StoreError> {
+        self.enter("insert");
         hang_if(&self.0.hang).await;
         unless(&self.0.insert)?;
         self.0.inserted.lock().unwrap().push(event.clone());
@@ -165,20 +188,28 @@ impl EventStore for ScriptedStore {
     }
 
     async fn begin(&self, event: NewEvent, lease: Duration) -> Result<Beginning, StoreError> {
+        self.enter("begin");
         hang_if(&self.0.hang).await;
         unless(&self.0.begin)?;
         self.0.inner.begin(event, lease).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, StoreError> {
+        self.enter("claim");
         self.0.inner.claim(claim).await
     }
 
     async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError> {
+        self.enter("extend");
+        unless(&self.0.extend)?;
+        if self.0.lose.load(Ordering::SeqCst) {
+            return Err(StoreError::LeaseLost(Arc::clone(&lease.event_id)));
+        }
         self.0.inner.extend(lease, lasts).await
     }
 
     async fn complete(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.enter("complete");
         self.end("complete", "").await?;
         self.0.inner.complete(lease).await
     }
@@ -195,6 +226,11 @@ impl EventStore for ScriptedStore {
     async fn bury(&self, lease: &Lease, error: &str) -> Result<(), StoreError> {
         self.end("bury", error).await?;
         self.0.inner.bury(lease, error).await
+    }
+
+    async fn changed(&self) {
+        self.enter("changed");
+        self.0.inner.changed().await;
     }
 
     async fn list(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
@@ -218,6 +254,7 @@ impl EventStore for ScriptedStore {
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.enter("backlog");
         hang_if(&self.0.hang).await;
         unless(&self.0.insert)?;
         self.0.inner.backlog().await

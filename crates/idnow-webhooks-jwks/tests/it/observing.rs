@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use idnow_webhooks_core::keys::KeySource;
 use idnow_webhooks_jwks::Location;
@@ -83,6 +83,9 @@ async fn metrics_count_fetches_and_keys() {
     let server = Server::start(Reply::json(strange)).await;
     let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
     source.refresh(Instant::now()).await.unwrap();
+    let fetched = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    // Were a failure taken for fresh keys, this would be seen.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
     server.set(Reply::status("500 Oops"));
     source.refresh(Instant::now()).await.unwrap_err();
     tokio::task::yield_now().await;
@@ -95,6 +98,11 @@ async fn metrics_count_fetches_and_keys() {
             let label = key.key().labels().next().map_or("", |label| label.value()).to_owned();
             let value = match value {
                 DebugValue::Counter(count) => count.to_string(),
+                DebugValue::Gauge(value) if key.key().name().ends_with("_timestamp_seconds") => {
+                    let then = [fetched - 1, fetched].map(|second| second.to_string());
+                    assert!(then.contains(&value.to_string()), "{value} {fetched}");
+                    "then".to_owned()
+                }
                 DebugValue::Gauge(value) => value.to_string(),
                 DebugValue::Histogram(values) => format!("{} values", values.len()),
             };
@@ -109,6 +117,7 @@ async fn metrics_count_fetches_and_keys() {
             "idnow_webhooks_key_refreshes_total error 1",
             "idnow_webhooks_key_refreshes_total ok 2",
             "idnow_webhooks_keys  2",
+            "idnow_webhooks_keys_fetched_timestamp_seconds  then",
         ]
     );
 }

@@ -12,6 +12,9 @@ use crate::store::{
     Beginning, Claim, ClaimedEvent, EventState, Lease, NewEvent, Order, SessionOrder, StoreError,
 };
 
+/// When to look at an event that never ran: at the next claim, even if the clock is set back before.
+const NEW: DateTime<Utc> = DateTime::<Utc>::MIN_UTC;
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) events: HashMap<Arc<str>, Record>,
@@ -127,6 +130,25 @@ impl State {
         self.remember_session(&record);
         self.events.insert(Arc::clone(id), record);
         self.enter(id, phase);
+        if let Phase::Waiting { .. } = phase
+            && let Some(record) = self.events.get_mut(id)
+        {
+            look_at(&mut self.queue, record, id, Some(NEW));
+        }
+    }
+
+    /// Nothing is new any more: from now on it is looked at when it is due. It is due by now, whatever the clock said
+    /// when it arrived.
+    fn look_at_new(&mut self, now: DateTime<Utc>) {
+        while let Some((_, id)) = self.queue.range(..=(NEW, i64::MAX)).next() {
+            let id = Arc::clone(id);
+            let Some(record) = self.events.get_mut(&id) else { break };
+            if let Phase::Waiting { due } = &mut record.phase {
+                *due = now.min(*due);
+            }
+            let due = record.phase.due();
+            look_at(&mut self.queue, record, &id, due);
+        }
     }
 
     /// From now on a worker may claim an event that was begun inline and is not finished.
@@ -175,7 +197,8 @@ impl State {
             && let Some(record) = events.get_mut(first)
             && let Some(due) = record.phase.due()
         {
-            look_at(queue, record, first, Some(due));
+            let is_free = record.runs == 0 && phase.state() != EventState::Running;
+            look_at(queue, record, first, Some(if is_free { NEW } else { due }));
         }
     }
 
@@ -212,6 +235,7 @@ impl State {
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Vec<ClaimedEvent> {
+        self.look_at_new(now);
         let mut claimed = Vec::new();
         // Whatever becomes of an event, it is not looked at again now.
         let until = until.max(now + TimeDelta::seconds(1));
@@ -256,7 +280,9 @@ impl State {
                 return Err(other.phase.due().filter(|due| *due > now).unwrap_or(until));
             }
         }
-        let waited = (now - record.received_at).to_std().unwrap_or_default();
+        // Or since it was first looked at, if the clock was set back before.
+        let since = record.phase.due().map_or(record.received_at, |due| due.min(record.received_at));
+        let waited = (now - since).to_std().unwrap_or_default();
         Order::judge(sequence, session.highest, waited, grace).map_err(|rest| after(now, rest))
     }
 }
