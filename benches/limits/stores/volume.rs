@@ -5,7 +5,7 @@
 
 use tokio::runtime::Runtime;
 
-use super::drive::{CALLERS, Store, handle, insert_singly, insert_together, insertions, timed};
+use super::drive::{CALLERS, Store, each, handle, insert_singly, insert_together, insertions};
 use super::sample;
 use crate::measure::{Effort, compare};
 use crate::report::{Limit, Report};
@@ -38,7 +38,7 @@ pub fn run(
     };
     let handling = |store: &Store| {
         runtime.block_on(insert_together(store, sample::events(many)));
-        timed(runtime, many, handle(store, many))
+        runtime.block_on(handle(store, many))
     };
     let mut judge = |name: &str, turn: &dyn Fn(&Store) -> f64| {
         let reference = || {
@@ -50,5 +50,6 @@ pub fn run(
     };
     judge("insert, one at a time", &singly);
     judge(&format!("insert, {CALLERS} at a time"), &together);
-    judge("claim 16 and complete them, each event", &handling);
+    judge("claim 16, each event", &|store| each(handling(store).claiming, many));
+    judge("complete 16 at a time, each event", &|store| each(handling(store).completing, many));
 }

@@ -7,14 +7,17 @@ use idnow_webhooks_core::{Clock, SystemClock};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::database::{Database, Settings};
+use crate::database::Database;
 use crate::error::OpenError;
-use crate::retention;
+use crate::settings::Settings;
 use crate::store::SqliteStore;
-use crate::writer;
+use crate::{merge, retention, writer};
 
 /// Calls that may wait to be written. Those beyond it wait to wait.
 const QUEUE: usize = 1024;
+/// So many ids are kept in memory, in a few megabytes, before they are merged into their table. If that has a million of
+/// them, each of its pages gets about four new ones.
+const MERGE_AFTER: usize = 32_768;
 
 /// Opens a [`SqliteStore`].
 ///
@@ -44,6 +47,7 @@ pub struct SqliteStoreBuilder {
     max_readers: u32,
     retention: Retention,
     clock: Arc<dyn Clock>,
+    merge_after: usize,
 }
 
 impl SqliteStoreBuilder {
@@ -55,6 +59,7 @@ impl SqliteStoreBuilder {
             max_readers: 4,
             retention: Retention::default(),
             clock: Arc::new(SystemClock),
+            merge_after: MERGE_AFTER,
         }
     }
 
@@ -91,6 +96,13 @@ impl SqliteStoreBuilder {
         self
     }
 
+    /// So many ids are kept in memory.
+    #[cfg(test)]
+    pub(crate) fn merge_after(mut self, ids: usize) -> Self {
+        self.merge_after = ids;
+        self
+    }
+
     /// Opens the file. The current Tokio runtime then does the store's work until the last handle is dropped.
     ///
     /// The file is put into SQLite's write-ahead mode, and gets the store's tables, whose names begin with
@@ -108,11 +120,15 @@ impl SqliteStoreBuilder {
             create_if_missing: self.create_if_missing,
             busy_timeout: self.busy_timeout,
             max_readers: self.max_readers,
+            merge_after: self.merge_after,
         };
         let database = Arc::new(Database::open(settings, self.clock).await?);
         let (sender, receiver) = mpsc::channel(QUEUE);
         runtime.spawn(writer::write(Arc::clone(&database), receiver));
-        let retention = runtime.spawn(retention::keep(sender.downgrade(), self.retention)).abort_handle();
-        Ok(SqliteStore::new(database, sender, retention))
+        let upkeep = [
+            runtime.spawn(retention::keep(sender.downgrade(), self.retention)).abort_handle(),
+            runtime.spawn(merge::keep(sender.downgrade(), Arc::clone(&database.grown))).abort_handle(),
+        ];
+        Ok(SqliteStore::new(database, sender, upkeep))
     }
 }

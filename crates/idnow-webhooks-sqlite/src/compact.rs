@@ -10,10 +10,11 @@ use sqlx::{Decode, Encode, Type, TypeInfo, ValueRef};
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 /// An id: a UUID in its usual form takes 16 bytes, anything else is text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Ordered as SQLite orders them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Compact {
-    Uuid([u8; 16]),
     Text(Arc<str>),
+    Uuid([u8; 16]),
 }
 
 impl Compact {

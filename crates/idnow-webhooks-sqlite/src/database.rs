@@ -1,124 +1,31 @@
 //! The connections to the file: one that writes, and some beside it.
 
-use std::path::PathBuf;
 use std::sync::{self, Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use idnow_webhooks_core::Clock;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite, SqlitePool};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Sqlite};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
-use tokio::time::Instant;
 
 use crate::begun::BegunTransactions;
 use crate::error::{Cause, Failure, OpenError};
 use crate::files::{Files, Origin};
-use crate::schema::{KNOWN, Migration, look, migrate, probe};
-
-/// Pages in the write-ahead log, 4 KiB each, after which they are copied into the file. Ids are random, so the pages of
-/// their index are written all over the file: the more events share a copy, the less each of them costs. Many more pages
-/// than these gain little, and make the one commit that copies them slow.
-const CHECKPOINT_PAGES: &str = "16000";
-/// What the log is cut to once its pages are copied, in bytes, if a long read let it grow.
-const LOG_SIZE: &str = "67108864";
-/// The writer's memory for pages, in KiB, negative by SQLite's convention. More makes no difference: the system keeps the
-/// file in memory, too.
-const WRITER_CACHE: &str = "-16384";
-const OPEN_AGAIN: Duration = Duration::from_millis(20);
-
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// Absolute, so that it is never taken for a URI or for SQLite's name of a database in memory.
-    pub(crate) path: PathBuf,
-    pub(crate) create_if_missing: bool,
-    pub(crate) busy_timeout: Duration,
-    pub(crate) max_readers: u32,
-}
-
-impl Settings {
-    fn options(&self) -> SqliteConnectOptions {
-        SqliteConnectOptions::new()
-            .filename(&self.path)
-            .busy_timeout(self.busy_timeout)
-            .disable_statement_logging()
-    }
-
-    /// Of every connection that commits: it is the one that commits which copies the log.
-    fn writing(&self) -> SqliteConnectOptions {
-        self.options()
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .pragma("journal_size_limit", LOG_SIZE)
-    }
-
-    async fn connect(&self, create: bool) -> Result<SqliteConnection, OpenError> {
-        let error = |error| OpenError::of(&self.path, self.busy_timeout, error);
-        let options = self.writing().pragma("cache_size", WRITER_CACHE);
-        let mut connection = options.connect().await.map_err(error)?;
-        let found = look(&mut connection, create).await.map_err(error)?;
-        self.accept(found.as_ref())?;
-        // Not before: it changes the file.
-        let mode =
-            sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await.map_err(error)?;
-        let mode: String = mode.try_get(0).map_err(error)?;
-        if mode != "wal" {
-            return Err(OpenError::NoWriteAheadLog { path: self.path.clone(), mode });
-        }
-        if found.is_some() {
-            probe(&mut connection, self.busy_timeout).await.map_err(error)?;
-        } else {
-            let migrated = migrate(&mut connection).await.map_err(error)?;
-            self.accept(Some(&migrated))?;
-        }
-        Ok(connection)
-    }
-
-    fn accept(&self, migration: Option<&Migration>) -> Result<(), OpenError> {
-        let path = self.path.clone();
-        match migration {
-            Some(Migration::Newer(found)) => {
-                Err(OpenError::NewerSchema { path, found: *found, known: KNOWN.into() })
-            }
-            Some(Migration::NoStore) => Err(OpenError::NoStore { path }),
-            Some(Migration::Done) | None => Ok(()),
-        }
-    }
-
-    /// Connections beside the writer's. They are made when they are needed.
-    fn pools(&self, files: Arc<Files>) -> Pools {
-        let readers = SqlitePoolOptions::new()
-            .max_connections(self.max_readers)
-            .acquire_timeout(self.busy_timeout)
-            .test_before_acquire(false)
-            .connect_lazy_with(self.options().read_only(true));
-        let transactions = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(self.busy_timeout)
-            .test_before_acquire(false)
-            // A rollback that failed would leave the next one inside of a transaction.
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    connection.ping().await?;
-                    Ok(!connection.is_in_transaction())
-                })
-            })
-            .connect_lazy_with(self.writing());
-        Pools { files, readers, transactions }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Pools {
-    files: Arc<Files>,
-    readers: SqlitePool,
-    transactions: SqlitePool,
-}
+use crate::recent::Recent;
+use crate::settings::{Pools, Settings};
 
 /// The writer's connection, while there is one that works.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    open: Option<(SqliteConnection, Arc<Files>)>,
+    open: Option<Open>,
+}
+
+/// A connection, and what is known of the file behind it.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) connection: SqliteConnection,
+    pub(crate) recent: Recent,
+    files: Arc<Files>,
 }
 
 /// A file that was found damaged.
@@ -139,6 +46,8 @@ pub(crate) struct Database {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) changed: Notify,
+    /// Told when there is something to [merge](crate::merge).
+    pub(crate) grown: Arc<Notify>,
     pub(crate) begun: BegunTransactions,
     writer: Arc<Mutex<Writer>>,
     handlers: Arc<Mutex<()>>,
@@ -148,13 +57,14 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let (connection, files) = open_writer(&settings, settings.create_if_missing).await?;
-        let pools = settings.pools(Arc::clone(&files));
+        let open = Open::new(&settings, settings.create_if_missing).await?;
+        let pools = settings.pools(Arc::clone(&open.files));
         Ok(Self {
             settings,
             clock,
             changed: Notify::new(),
-            writer: Arc::new(Mutex::new(Writer { open: Some((connection, files)) })),
+            grown: Arc::default(),
+            writer: Arc::new(Mutex::new(Writer { open: Some(open) })),
             begun: BegunTransactions::default(),
             handlers: Arc::default(),
             pools: RwLock::new(pools),
@@ -162,9 +72,9 @@ impl Database {
         })
     }
 
-    /// Microseconds since the epoch.
+    /// Microseconds since the epoch, at least one: 0 means that nobody has looked at an event.
     pub(crate) fn now(&self) -> i64 {
-        self.clock.now().timestamp_micros()
+        self.clock.now().timestamp_micros().max(1)
     }
 
     /// Wakes workers: those that wait, and the next one that comes to wait.
@@ -198,10 +108,7 @@ impl Database {
     }
 
     /// The writer's connection: the one there is, if it is still that of the file at the path, or a new one.
-    pub(crate) async fn connection<'t>(
-        &self,
-        turn: &'t mut Turn,
-    ) -> Result<&'t mut SqliteConnection, Failure> {
+    pub(crate) async fn connection<'t>(&self, turn: &'t mut Turn) -> Result<&'t mut Open, Failure> {
         if let Err(failure) = check(turn) {
             self.close(turn).await;
             return Err(failure);
@@ -210,34 +117,35 @@ impl Database {
             self.close(turn).await;
             return Err(failure);
         }
-        if turn.open.is_none() {
-            // Nothing is created: where a file system is not mounted, an empty store would take every event for new.
-            let (connection, files) =
-                open_writer(&self.settings, false).await.map_err(|error| Failure::from(&error))?;
-            let path = self.settings.path.display();
-            if files.origin() == self.pools().files.origin() {
-                tracing::info!(%path, "the event store was opened anew");
-            } else {
-                tracing::warn!(
-                    "{path} is another file than before: duplicates of earlier events are not recognised, and \
-                     events that waited in the old one are not handled"
-                );
-            }
-            let pools = self.settings.pools(Arc::clone(&files));
-            let old = {
-                let mut current = self.pools.write().unwrap_or_else(PoisonError::into_inner);
-                std::mem::replace(&mut *current, pools)
-            };
-            tokio::spawn(async move {
-                old.readers.close().await;
-                old.transactions.close().await;
-            });
-            turn.open = Some((connection, files));
+        let open = match turn.open.take() {
+            Some(open) => open,
+            None => self.open_again().await?,
+        };
+        Ok(turn.open.insert(open))
+    }
+
+    async fn open_again(&self) -> Result<Open, Failure> {
+        // Nothing is created: where a file system is not mounted, an empty store would take every event for new.
+        let open = Open::new(&self.settings, false).await.map_err(|error| Failure::from(&error))?;
+        let path = self.settings.path.display();
+        if open.files.origin() == self.pools().files.origin() {
+            tracing::info!(%path, "the event store was opened anew");
+        } else {
+            tracing::warn!(
+                "{path} is another file than before: duplicates of earlier events are not recognised, and \
+                 events that waited in the old one are not handled"
+            );
         }
-        match &mut turn.open {
-            Some((connection, _)) => Ok(connection),
-            None => Err(Failure::new("there is no connection")),
-        }
+        let pools = self.settings.pools(Arc::clone(&open.files));
+        let old = {
+            let mut current = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, pools)
+        };
+        tokio::spawn(async move {
+            old.readers.close().await;
+            old.transactions.close().await;
+        });
+        Ok(open)
     }
 
     /// What was just committed is only safe if the file is still the one at the path.
@@ -274,8 +182,8 @@ impl Database {
     }
 
     pub(crate) async fn close(&self, turn: &mut Turn) {
-        if let Some((connection, _)) = turn.open.take()
-            && let Err(error) = connection.close().await
+        if let Some(open) = turn.open.take()
+            && let Err(error) = open.connection.close().await
         {
             tracing::debug!(%error, "closing a connection to the event store failed");
         }
@@ -306,36 +214,25 @@ impl Database {
     }
 
     /// Begins a transaction for others to write in. The turn must be held until it ends.
-    pub(crate) async fn transaction(
+    pub(crate) async fn transaction<'t>(
         &self,
-        turn: &mut Turn,
-    ) -> Result<sqlx::Transaction<'static, Sqlite>, Failure> {
-        self.connection(turn).await?;
+        turn: &'t mut Turn,
+    ) -> Result<(sqlx::Transaction<'static, Sqlite>, &'t mut Recent), Failure> {
+        let open = self.connection(turn).await?;
         let begun = self.pools().transactions.begin_with("BEGIN IMMEDIATE").await;
-        begun.map_err(|error| self.failure(&error))
+        begun.map(|begun| (begun, &mut open.recent)).map_err(|error| self.failure(&error))
+    }
+}
+
+impl Open {
+    async fn new(settings: &Settings, create: bool) -> Result<Self, OpenError> {
+        let (connection, files) = settings.open(create).await?;
+        Ok(Self { connection, recent: Recent::new(settings.merge_after), files: Arc::new(files) })
     }
 }
 
 fn check(turn: &Turn) -> Result<(), Failure> {
-    match &turn.open {
-        Some((_, files)) => files.check(),
-        None => Ok(()),
-    }
-}
-
-async fn open_writer(settings: &Settings, create: bool) -> Result<(SqliteConnection, Arc<Files>), OpenError> {
-    let give_up = Instant::now() + settings.busy_timeout;
-    let connection = loop {
-        Files::prepare(&settings.path, create)?;
-        match settings.connect(create).await {
-            // SQLite does not wait for the lock that the change to a write-ahead log takes.
-            Err(OpenError::Locked { .. }) if Instant::now() < give_up => tokio::time::sleep(OPEN_AGAIN).await,
-            connected => break connected?,
-        }
-    };
-    let files = Files::of(&settings.path)
-        .map_err(|source| OpenError::CannotOpen { path: settings.path.clone(), source: source.into() })?;
-    Ok((connection, Arc::new(files)))
+    turn.open.as_ref().map_or(Ok(()), |open| open.files.check())
 }
 
 #[cfg(test)]

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use idnow_webhooks_core::store::StoreError;
 
-use crate::files::Files;
-
 /// A file that cannot be opened as a store.
 ///
 /// `Debug` is the same text as `Display`: it is what a `main` that returns the error prints.
@@ -199,23 +197,6 @@ impl Cause {
             Some(13) => Self::Full,
             Some(14) => Self::CannotOpen,
             _ => Self::Other,
-        }
-    }
-}
-
-impl OpenError {
-    pub(crate) fn of(path: &Path, busy_timeout: Duration, error: sqlx::Error) -> Self {
-        let path = path.to_owned();
-        match Cause::of(&error) {
-            Cause::Locked => Self::Locked { path, waited: busy_timeout },
-            Cause::ReadOnly => Files::why_not(&path).unwrap_or(Self::ReadOnly { path }),
-            Cause::Corrupt => Self::Corrupt { path, source: error.into() },
-            Cause::Full => Self::Full { path },
-            Cause::CannotOpen => match Files::why_not(&path) {
-                Some(reason) => reason,
-                None => Self::CannotOpen { path, source: error.into() },
-            },
-            Cause::InputOutput | Cause::Other => Self::CannotOpen { path, source: error.into() },
         }
     }
 }

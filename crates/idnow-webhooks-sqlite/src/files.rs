@@ -70,7 +70,7 @@ impl Files {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let mut log = fs::canonicalize(path)?.into_os_string();
         log.push("-wal");
-        let identify = |path: PathBuf| fs::metadata(&path).map(|metadata| (path, Identity::of(&metadata)));
+        let identify = |path: PathBuf| Identity::at(&path).map(|identity| (path, identity));
         let origin = Origin::at(path)?;
         Ok(Self { database: identify(path.to_owned())?, log: identify(log.into())?, origin })
     }
@@ -83,8 +83,8 @@ impl Files {
     pub(crate) fn check(&self) -> Result<(), Failure> {
         for (path, identity) in [&self.database, &self.log] {
             let shown = path.display();
-            let problem = match fs::metadata(path) {
-                Ok(metadata) if Identity::of(&metadata) == *identity => continue,
+            let problem = match Identity::at(path) {
+                Ok(found) if found == *identity => continue,
                 Ok(_) => format!("{shown} was replaced while the store had it open"),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     if *path == self.database.0 {
@@ -111,8 +111,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self { identity: Identity::of(&metadata), born: metadata.created().ok() })
+        Ok(Self { identity: Identity::at(path)?, born: fs::metadata(path)?.created().ok() })
     }
 }
 
@@ -158,9 +157,26 @@ struct Identity {
 
 #[cfg(unix)]
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
+    fn at(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt as _;
-        Self { device: metadata.dev(), inode: metadata.ino() }
+        if let Some(identity) = Self::without_times(path) {
+            return Ok(identity);
+        }
+        fs::metadata(path).map(|found| Self { device: found.dev(), inode: found.ino() })
+    }
+
+    /// Linux gives a file whose times were asked for a new one with the next write, and so one more thing to synchronise at
+    /// each commit. `None`: this kernel cannot, or there is no file.
+    #[cfg(target_os = "linux")]
+    fn without_times(path: &Path) -> Option<Self> {
+        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+        let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO).ok()?;
+        Some(Self { device: makedev(found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn without_times(_: &Path) -> Option<Self> {
+        None
     }
 }
 
@@ -171,8 +187,8 @@ struct Identity;
 
 #[cfg(not(unix))]
 impl Identity {
-    fn of(_: &Metadata) -> Self {
-        Self
+    fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|_| Self)
     }
 }
 

@@ -16,11 +16,16 @@ mod compact;
 mod database;
 mod error;
 mod files;
+mod json;
+mod merge;
 mod ops;
+mod recent;
 mod retention;
 mod schema;
+mod settings;
 mod store;
 mod transaction;
+mod unit;
 mod writer;
 
 pub use builder::SqliteStoreBuilder;

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::ops::{Forget, STEP, micros};
 use crate::writer::Task;
 
+const PURGED: &str = "idnow_webhooks_purged_total";
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Between two steps, so that insertions get more of the disk than this.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -20,8 +21,10 @@ pub(crate) async fn keep(queue: mpsc::WeakSender<Task>, retention: Retention) {
     loop {
         let wait = match step(&queue, retention).await {
             None => return,
-            Some(Ok(STEP..)) => PAUSE,
-            Some(Ok(_)) => INTERVAL,
+            Some(Ok(forgotten)) => {
+                metrics::counter!(PURGED).increment(forgotten as u64);
+                if forgotten >= STEP { PAUSE } else { INTERVAL }
+            }
             Some(Err(error)) => {
                 tracing::warn!(%error, "old events could not be removed; this is tried again in a minute");
                 INTERVAL

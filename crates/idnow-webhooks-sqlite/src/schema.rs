@@ -12,12 +12,16 @@ pub(crate) const KNOWN: u32 = 1;
 /// What leads from one version to the next; a version is a number of steps.
 ///
 /// `state`: 0 waiting, 1 running, 2 completed, 3 dead. Times are microseconds since the epoch. `due` is when an event
-/// waits no more, or when the lease on it ends; `wake` is when a claim should look at it, and null for events that
-/// are handled inline. `token` counts from the time of arrival, so that a lease on an event that was forgotten since
-/// is never taken for one on the new event of the same id.
+/// waits no more, or when the lease on it ends; `wake` is when a claim should look at it: 0 for a new event that none has
+/// looked at yet, whatever the time, and null for events that are handled inline. `token` counts from the time of
+/// arrival, so that a lease on an event that was forgotten since is never taken for one on the new event of the same
+/// id.
 ///
-/// Every index costs an insertion: one of random keys, a page each. So `session` and `sequence` are indexed among the
-/// unfinished, who are few, and among the finished, who get there after the provider was answered.
+/// Every index of random keys costs a page for each event. So an insertion is in none: ids get into theirs
+/// [many at a time](crate::recent), and sessions into one of two, that of the unfinished who are not new, and that of the
+/// finished.
+///
+/// `merged`: rows up to this position are in the table of ids. `floor`: no row above it was ever forgotten.
 const STEPS: [&str; KNOWN as usize] = ["
     CREATE TABLE idnow_webhooks_events (
         position INTEGER PRIMARY KEY,
@@ -38,14 +42,19 @@ const STEPS: [&str; KNOWN as usize] = ["
         evidence_token TEXT,
         data TEXT NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX idnow_webhooks_event_id ON idnow_webhooks_events (event_id);
     CREATE INDEX idnow_webhooks_open ON idnow_webhooks_events (wake, state, received_at) WHERE state < 2;
     CREATE INDEX idnow_webhooks_open_sessions ON idnow_webhooks_events (session, sequence)
-        WHERE state < 2 AND session IS NOT NULL;
+        WHERE wake > 0 AND session IS NOT NULL;
     CREATE INDEX idnow_webhooks_closed_sessions ON idnow_webhooks_events (session, sequence)
         WHERE state >= 2 AND session IS NOT NULL;
     CREATE INDEX idnow_webhooks_completed ON idnow_webhooks_events (finished_at) WHERE state = 2;
     CREATE INDEX idnow_webhooks_dead ON idnow_webhooks_events (state) WHERE state = 3;
+    CREATE TABLE idnow_webhooks_ids (
+        event_id ANY PRIMARY KEY,
+        position INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE idnow_webhooks_recent (merged INTEGER NOT NULL, floor INTEGER NOT NULL) STRICT;
+    INSERT INTO idnow_webhooks_recent (merged, floor) VALUES (0, 0);
 "];
 
 pub(crate) enum Migration {

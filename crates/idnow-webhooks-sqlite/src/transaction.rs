@@ -8,7 +8,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use crate::compact::Compact;
 use crate::database::{Database, HandlersTurn, Turn};
 use crate::ops::{Settle, Settlement};
-use crate::writer::{Unit, Work as _};
+use crate::unit::{Unit, Work as _};
 
 /// A transaction of the store's file, in which a handler writes to its own tables.
 ///
@@ -34,20 +34,26 @@ impl SqliteTransaction {
     pub(crate) async fn begin(database: Arc<Database>, lease: &Lease) -> Result<Self, StoreError> {
         let handlers = database.handlers_turn().await;
         let mut turn = database.turn().await?;
-        let mut transaction = database.transaction(&mut turn).await?;
+        let (mut transaction, recent) = database.transaction(&mut turn).await?;
         // At the start and not at the end: if SQLite rolls back on its own, this goes together with the rest.
         let complete = Settle {
             id: Compact::new(&lease.event_id),
             token: lease.token,
             settlement: Settlement::CompleteRunning,
         };
-        let mut unit = Unit { connection: &mut transaction, now: database.now(), news: false };
+        let mut known = recent.take();
+        let mut unit = Unit::new(&mut transaction, database.now(), &mut known);
         let held = complete.run(&mut unit).await;
         let news = unit.news;
         let completed = match held {
             Ok(false) => complete.was_completed(&mut unit).await,
             _ => Ok(false),
         };
+        // Nothing is inserted here, so what was learnt holds whatever becomes of the transaction; but for a merge.
+        let holds = !unit.has_merged && held.is_ok() && completed.is_ok();
+        if holds {
+            *recent = known;
+        }
         match held.and_then(|held| Ok((held, completed?))) {
             Ok((true, _)) => {
                 database.begun.add(lease);

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use idnow_webhooks_core::store::{Insertion, StoreError};
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::Connection as _;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::database::{Database, Turn};
+use crate::database::{Database, Open, Turn};
 use crate::error::Failure;
-use crate::ops::{MOST_ROWS, NewRow, insert};
+use crate::ops::{MOST_ROWS, NewRow, insert, insert_new};
+use crate::unit::{Unit, Work};
 
 /// The most that one commit takes along. It bounds how long the first caller waits for the last one.
 const BATCH: usize = 256;
@@ -21,23 +22,6 @@ const BATCH: usize = 256;
 const GATHER: usize = 3;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// One thing to do in a transaction, all or nothing.
-#[async_trait]
-pub(crate) trait Work: Send + Sync + 'static {
-    type Output: Send + 'static;
-
-    async fn run(&self, unit: &mut Unit<'_>) -> Result<Self::Output, sqlx::Error>;
-}
-
-/// A transaction, as [`Work`] sees it.
-pub(crate) struct Unit<'c> {
-    pub(crate) connection: &'c mut SqliteConnection,
-    /// Microseconds since the epoch; the same for the whole batch.
-    pub(crate) now: i64,
-    /// Whether there is something new for workers, once it is committed.
-    pub(crate) news: bool,
-}
 
 pub(crate) enum Task {
     Insert(NewRow, Reply<Insertion>),
@@ -128,6 +112,8 @@ async fn gather(queue: &mpsc::Receiver<Task>, answered: usize) {
     let (mut here, mut in_vain) = (queue.len(), 0);
     while answered > 1 && here < answered && in_vain < GATHER {
         tokio::task::yield_now().await;
+        // They may be on another thread that waits for this processor, as those of actix-web's workers are.
+        std::thread::yield_now();
         in_vain = if queue.len() > here { 0 } else { in_vain + 1 };
         here = queue.len();
     }
@@ -182,9 +168,12 @@ async fn commit(
     jobs: &mut [Box<dyn Job>],
 ) -> Result<Vec<Insertion>, Failure> {
     let now = database.now();
-    let connection = database.connection(&mut turn).await?;
-    match transact(connection, now, rows, jobs).await {
+    let open = database.connection(&mut turn).await?;
+    match transact(open, now, rows, jobs).await {
         Ok((insertions, news)) => {
+            if open.recent.is_to_be_merged() {
+                database.grown.notify_one();
+            }
             database.check_after(&mut turn).await?;
             if news {
                 database.wake();
@@ -202,19 +191,25 @@ async fn commit(
 }
 
 async fn transact(
-    connection: &mut SqliteConnection,
+    Open { connection, recent, .. }: &mut Open,
     now: i64,
     rows: &[NewRow],
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(Vec<Insertion>, bool), sqlx::Error> {
+    // Not in the transaction, which keeps other processes from writing: this may be a lot.
+    recent.load(connection).await?;
+    recent.make_room(connection).await?;
     // A statement alone is a transaction: three trips to the connection's thread become one.
     if jobs.is_empty() && rows.len() <= MOST_ROWS {
-        let mut unit = Unit { connection, now, news: false };
-        let inserted = insert(&mut unit, rows).await?;
-        return Ok((inserted, unit.news));
+        let mut unit = Unit::new(connection, now, recent);
+        if insert_new(&mut unit, rows).await? {
+            return Ok((vec![Insertion::New; rows.len()], unit.news));
+        }
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut unit = Unit { connection: &mut transaction, now, news: false };
+    // Until it is committed, what is known by then is not to be believed.
+    let mut then = recent.take();
+    let mut unit = Unit::new(&mut transaction, now, &mut then);
     let mut inserted = Vec::with_capacity(rows.len());
     for rows in rows.chunks(MOST_ROWS) {
         inserted.extend(insert(&mut unit, rows).await?);
@@ -224,5 +219,6 @@ async fn transact(
     }
     let news = unit.news;
     transaction.commit().await?;
+    *recent = then;
     Ok((inserted, news))
 }

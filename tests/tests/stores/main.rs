@@ -143,6 +143,7 @@ macro_rules! subject {
                     the_latest_first,
                     by_state,
                     by_name_and_session,
+                    by_session_wherever_they_stand,
                     page_by_page,
                     pages_of_what_fits,
                     what_is_unknown,
@@ -200,6 +201,9 @@ macro_rules! subject {
                     a_lower_one_waits_while_a_higher_one_runs,
                     a_lower_one_goes_before_a_higher_one_that_is_retried,
                     a_lower_one_goes_before_a_higher_one_whose_lease_ran_out,
+                    a_lower_one_goes_when_a_shortened_lease_of_a_higher_one_ran_out,
+                    in_sequence_among_many_new_ones,
+                    in_sequence_after_a_time_without_order,
                     a_late_one_is_told_so,
                     two_with_the_same_number,
                     in_sequence_whatever_was_looked_at_before,
@@ -224,6 +228,24 @@ macro_rules! subject {
     };
 }
 
+/// The machine's clock, which may be set back. A server's is kept by those who look after it.
+macro_rules! on_this_machine {
+    ($name:ident, $subject:ident) => {
+        mod $name {
+            use super::*;
+            tests! { $subject:
+                clocks {
+                    what_came_before_it_went_back,
+                    what_came_before_it_went_back_in_any_order,
+                    what_was_held_back_before_it_went_back,
+                }
+            }
+        }
+    };
+}
+
 subject!(memory, Memory);
 subject!(sqlite, Sqlite);
 subject!(postgres, Postgres);
+on_this_machine!(memory_here, Memory);
+on_this_machine!(sqlite_here, Sqlite);

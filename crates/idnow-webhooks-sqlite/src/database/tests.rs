@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use idnow_webhooks_core::SystemClock;
+use sqlx::Row as _;
 
 use super::*;
 
@@ -15,15 +18,16 @@ async fn every_connection_that_commits_syncs_before_it_says_so() {
         create_if_missing: true,
         busy_timeout: Duration::from_secs(1),
         max_readers: 1,
+        merge_after: 1,
     };
     let database = Database::open(settings, Arc::new(SystemClock)).await.unwrap();
     let mut turn = database.turn().await.unwrap();
     for opened_anew in [false, true] {
-        let writer = database.connection(&mut turn).await.unwrap();
+        let writer = &mut database.connection(&mut turn).await.unwrap().connection;
         assert_eq!(pragma(writer, "PRAGMA journal_mode").await, "wal", "opened anew: {opened_anew}");
         // FULL: the log is synced at every commit.
         assert_eq!(pragma(writer, "PRAGMA synchronous").await, "2", "opened anew: {opened_anew}");
-        let mut transaction = database.transaction(&mut turn).await.unwrap();
+        let (mut transaction, _) = database.transaction(&mut turn).await.unwrap();
         assert_eq!(pragma(&mut transaction, "PRAGMA journal_mode").await, "wal");
         assert_eq!(pragma(&mut transaction, "PRAGMA synchronous").await, "2");
         drop(transaction);

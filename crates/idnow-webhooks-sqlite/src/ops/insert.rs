@@ -1,24 +1,19 @@
-use std::collections::HashSet;
-use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use idnow_webhooks_core::store::{Evidence, Insertion, NewEvent};
-use sqlx::sqlite::{SqliteArguments, SqliteQueryResult};
-use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
+use sqlx::{QueryBuilder, Row as _, Sqlite};
 
-use super::{DEAD, WAITING, signed};
+use super::append::{Entry, append};
+use super::signed;
 use crate::compact::Compact;
-use crate::writer::Unit;
-
-/// The most rows of one statement. There is a prepared statement for every number of rows up to this.
-pub(crate) const MOST_ROWS: usize = 64;
-
-const VALUES: &str = "(?,?,?,?,?,1,0,?,?,?,?,?,?,?,?,?)";
+use crate::json;
+use crate::unit::Unit;
 
 /// A worker may claim from now on what was begun inline and is not finished: the provider will not send it again,
 /// because this delivery is answered 2xx.
 const INTO_QUEUE: &str = "UPDATE idnow_webhooks_events SET queued = 1, wake = due \
-    WHERE event_id = ? AND state < 2 AND queued = 0";
+    WHERE position IN (SELECT value FROM json_each(?)) AND state < 2 AND queued = 0";
 
 /// An event in the form in which it is written, made by the caller and not by the one writer.
 #[derive(Debug)]
@@ -53,89 +48,65 @@ impl NewRow {
     }
 }
 
-/// Inserts up to [`MOST_ROWS`] events in one statement, and says which were new.
+/// Inserts events if every one is new, in one statement. `false`: nothing was inserted, and some may be new all the same.
+pub(crate) async fn insert_new(unit: &mut Unit<'_>, rows: &[NewRow]) -> Result<bool, sqlx::Error> {
+    unit.recent.load(unit.connection).await?;
+    let mut seen = HashSet::with_capacity(rows.len());
+    let fresh = |row: &NewRow| unit.recent.position(&row.id).is_none();
+    if !rows.iter().all(|row| fresh(row) && seen.insert(&row.id)) {
+        return Ok(false);
+    }
+    append(unit, &rows.iter().collect::<Vec<_>>(), Entry::Queue).await
+}
+
+/// Inserts up to [`MOST_ROWS`](super::MOST_ROWS) events, and says which were new. Not for a statement alone.
 pub(crate) async fn insert(unit: &mut Unit<'_>, rows: &[NewRow]) -> Result<Vec<Insertion>, sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut arguments = SqliteArguments::default();
-    for row in rows {
-        bind(&mut arguments, row, unit.now).map_err(sqlx::Error::Encode)?;
-    }
-    let inserted = sqlx::query_with(AssertSqlSafe(statement(rows.len())), arguments)
-        .execute(&mut *unit.connection)
-        .await?;
-    if usize::try_from(inserted.rows_affected()) == Ok(rows.len()) {
-        unit.news |= rows.iter().any(|row| row.dead.is_none());
+    if insert_new(unit, rows).await? {
         return Ok(vec![Insertion::New; rows.len()]);
     }
-    let mut new = new_ids(unit, &inserted).await?;
-    let mut insertions = Vec::with_capacity(rows.len());
-    for row in rows {
-        // Removed, so that the same event once more in this batch is a duplicate of the first.
-        if new.remove(&row.id) {
-            unit.news |= row.dead.is_none();
-            insertions.push(Insertion::New);
-        } else {
-            let queued = sqlx::query(INTO_QUEUE).bind(&row.id).execute(&mut *unit.connection).await?;
-            unit.news |= queued.rows_affected() > 0;
-            insertions.push(Insertion::Duplicate);
-        }
+    unit.catch_up().await?;
+    let known = known(unit, rows).await?;
+    let (mut new, mut ids, mut duplicates) = (Vec::new(), HashSet::new(), Vec::new());
+    let insertions = rows
+        .iter()
+        .map(|row| {
+            if let Some(position) = known.get(&row.id) {
+                duplicates.push(*position);
+                return Insertion::Duplicate;
+            }
+            // The same event once more in this batch is a duplicate of the first.
+            if !ids.insert(&row.id) {
+                return Insertion::Duplicate;
+            }
+            new.push(row);
+            Insertion::New
+        })
+        .collect();
+    if !append(unit, &new, Entry::Queue).await? {
+        return Err(super::cannot_append());
     }
+    let queued = sqlx::query(INTO_QUEUE).bind(json::array(duplicates)).execute(&mut *unit.connection).await?;
+    unit.news |= queued.rows_affected() > 0;
     Ok(insertions)
 }
 
-/// Which rows a statement has inserted. It is asked only where some were not: a statement that returned its rows would
-/// cost everyone another trip between threads.
-async fn new_ids(unit: &mut Unit<'_>, inserted: &SqliteQueryResult) -> Result<HashSet<Compact>, sqlx::Error> {
-    let number = inserted.rows_affected();
-    if number == 0 {
-        return Ok(HashSet::new());
+/// Where those of these events are that are here.
+async fn known(unit: &mut Unit<'_>, rows: &[NewRow]) -> Result<HashMap<Compact, i64>, sqlx::Error> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "SELECT event_id, position FROM idnow_webhooks_events WHERE position IN (SELECT value FROM json_each(",
+    );
+    query.push_bind(json::array(rows.iter().filter_map(|row| unit.recent.position(&row.id))));
+    query.push(
+        ")) UNION ALL SELECT e.event_id, e.position FROM idnow_webhooks_ids AS i \
+         CROSS JOIN idnow_webhooks_events AS e ON e.position = i.position AND e.event_id = i.event_id \
+         WHERE i.event_id IN (",
+    );
+    let mut ids = query.separated(",");
+    for row in rows {
+        ids.push_bind(&row.id);
     }
-    // One statement counts its positions up one by one from the highest.
-    let last = inserted.last_insert_rowid();
-    let sql = "SELECT event_id FROM idnow_webhooks_events WHERE position > ? AND position <= ?";
-    let query = sqlx::query(sql).bind(last.saturating_sub(signed(number))).bind(last);
-    query.fetch_all(&mut *unit.connection).await?.iter().map(|row| row.try_get(0)).collect()
-}
-
-fn bind(arguments: &mut SqliteArguments, row: &NewRow, now: i64) -> Result<(), sqlx::error::BoxDynError> {
-    let dead = row.dead.is_some();
-    let due = (!dead).then_some(now);
-    let (key, token) = row.evidence();
-    arguments.add(&row.id)?;
-    arguments.add(row.name.as_deref())?;
-    arguments.add(row.session.as_ref())?;
-    arguments.add(row.sequence)?;
-    arguments.add(if dead { DEAD } else { WAITING })?;
-    arguments.add(now)?;
-    arguments.add(now)?;
-    arguments.add(due)?;
-    arguments.add(due)?;
-    arguments.add(dead.then_some(now))?;
-    arguments.add(row.dead.as_deref())?;
-    arguments.add(key)?;
-    arguments.add(token)?;
-    arguments.add(Arc::clone(&row.data))?;
-    Ok(())
-}
-
-/// The statement for a number of rows. Placeholders have no numbers: looking those up takes SQLite quadratic time.
-fn statement(rows: usize) -> Arc<str> {
-    static STATEMENTS: [OnceLock<Arc<str>>; MOST_ROWS] = [const { OnceLock::new() }; MOST_ROWS];
-    let make = || {
-        let mut sql = String::from(
-            "INSERT INTO idnow_webhooks_events (event_id, name, session, sequence, state, queued, runs, token, \
-             received_at, due, wake, finished_at, error, evidence_key, evidence_token, data) VALUES ",
-        );
-        for row in 0..rows {
-            let _ = write!(sql, "{}{VALUES}", if row == 0 { "" } else { "," });
-        }
-        sql.push_str(" ON CONFLICT (event_id) DO NOTHING");
-        Arc::from(sql)
-    };
-    match STATEMENTS.get(rows.saturating_sub(1)) {
-        Some(statement) => Arc::clone(statement.get_or_init(make)),
-        None => make(),
-    }
+    query.push(")");
+    // Of one size each time, and duplicates are rare.
+    let found = query.build().persistent(false).fetch_all(&mut *unit.connection).await?;
+    found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }

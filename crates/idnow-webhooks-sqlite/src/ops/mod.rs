@@ -1,6 +1,8 @@
 //! What the store does, in SQL.
 
+mod append;
 mod begin;
+mod choice;
 mod claim;
 mod insert;
 mod operators;
@@ -9,9 +11,10 @@ mod settle;
 
 use std::time::Duration;
 
+pub(crate) use append::MOST_ROWS;
 pub(crate) use begin::Begin;
 pub(crate) use claim::ClaimEvents;
-pub(crate) use insert::{MOST_ROWS, NewRow, insert};
+pub(crate) use insert::{NewRow, insert, insert_new};
 pub(crate) use operators::{Check, Forget, ReplayDead, ReplayOne, STEP};
 pub(crate) use read::{backlog, completed, get, list};
 pub(crate) use settle::{Settle, Settlement};
@@ -33,4 +36,11 @@ pub(crate) fn signed(number: u64) -> i64 {
 
 pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
+}
+
+/// Nobody else can have come in between.
+fn cannot_append() -> sqlx::Error {
+    let reason = "a new event could not be appended: the store's tables were changed by hand, or there are no positions \
+                  left";
+    sqlx::Error::Protocol(reason.into())
 }

@@ -4,7 +4,8 @@ use sqlx::Row as _;
 
 use super::read::state;
 use crate::compact::Compact;
-use crate::writer::{Unit, Work};
+use crate::json;
+use crate::unit::{Unit, Work};
 
 /// The most rows that are forgotten or replayed in one transaction: insertions wait for it.
 pub(crate) const STEP: usize = 200;
@@ -17,16 +18,17 @@ impl Work for ReplayOne {
     type Output = Replay;
 
     async fn run(&self, unit: &mut Unit<'_>) -> Result<Replay, sqlx::Error> {
+        let Some(position) = unit.locate(&self.0).await? else { return Ok(Replay::Unknown) };
         let sql = "UPDATE idnow_webhooks_events SET state = 0, queued = 1, runs = 0, due = ?1, wake = ?1, \
-                   finished_at = NULL WHERE event_id = ?2 AND state IN (0, 3)";
-        let replayed = sqlx::query(sql).bind(unit.now).bind(&self.0).execute(&mut *unit.connection).await?;
+                   finished_at = NULL WHERE position = ?2 AND state IN (0, 3)";
+        let replayed = sqlx::query(sql).bind(unit.now).bind(position).execute(&mut *unit.connection).await?;
         if replayed.rows_affected() > 0 {
             unit.news = true;
             return Ok(Replay::Queued);
         }
-        let sql = "SELECT state FROM idnow_webhooks_events WHERE event_id = ?";
-        let row = sqlx::query(sql).bind(&self.0).fetch_optional(&mut *unit.connection).await?;
-        row.map_or(Ok(Replay::Unknown), |row| Ok(Replay::Refused(state(row.try_get(0)?)?)))
+        let sql = "SELECT state FROM idnow_webhooks_events WHERE position = ?";
+        let row = sqlx::query(sql).bind(position).fetch_one(&mut *unit.connection).await?;
+        Ok(Replay::Refused(state(row.try_get(0)?)?))
     }
 }
 
@@ -70,19 +72,23 @@ pub(crate) struct Forget {
     pub(crate) limit: usize,
 }
 
-const FORGET_COMPLETED: &str = "DELETE FROM idnow_webhooks_events WHERE position IN ( \
-    SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_completed \
-    WHERE state = 2 AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2)";
+const OLD_COMPLETED: &str = "SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_completed \
+    WHERE state = 2 AND finished_at <= ?1 ORDER BY finished_at LIMIT ?2";
 
 // What is due was received earlier, and only that is in the index.
-const FORGET_ABANDONED: &str = "DELETE FROM idnow_webhooks_events WHERE position IN ( \
-    SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open \
+const OLD_ABANDONED: &str = "SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open \
     WHERE state < 2 AND wake IS NULL AND state IN (0, 1) AND received_at <= ?1 AND queued = 0 AND due <= ?1 \
-    LIMIT ?2)";
+    LIMIT ?2";
 
-const FORGET_DEAD: &str = "DELETE FROM idnow_webhooks_events WHERE position IN ( \
-    SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_dead \
-    WHERE state = 3 AND finished_at <= ?1 ORDER BY finished_at, position LIMIT ?2)";
+const OLD_DEAD: &str = "SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_dead \
+    WHERE state = 3 AND finished_at <= ?1 ORDER BY finished_at, position LIMIT ?2";
+
+// The floor first, while the rows are there. Memory may keep their ids: it is not believed without looking.
+const FORGET: &str = "UPDATE idnow_webhooks_recent SET floor = (SELECT max(position) FROM idnow_webhooks_events) \
+    WHERE floor < (SELECT max(value) FROM json_each(?1)); \
+    DELETE FROM idnow_webhooks_ids WHERE event_id IN (SELECT event_id FROM idnow_webhooks_events \
+    WHERE position IN (SELECT value FROM json_each(?1))); \
+    DELETE FROM idnow_webhooks_events WHERE position IN (SELECT value FROM json_each(?1))";
 
 #[async_trait]
 impl Work for Forget {
@@ -90,19 +96,25 @@ impl Work for Forget {
 
     async fn run(&self, unit: &mut Unit<'_>) -> Result<usize, sqlx::Error> {
         let statements: &[&'static str] = match self.state {
-            EventState::Completed => &[FORGET_COMPLETED, FORGET_ABANDONED],
-            EventState::Dead => &[FORGET_DEAD],
+            EventState::Completed => &[OLD_COMPLETED, OLD_ABANDONED],
+            EventState::Dead => &[OLD_DEAD],
             EventState::Waiting | EventState::Running => &[],
         };
         let before = unit.now.saturating_sub(self.older_than);
-        let mut forgotten = 0;
+        let mut old = Vec::new();
         for sql in statements {
-            let rest = limit(self.limit.saturating_sub(forgotten));
-            let query = sqlx::query(*sql).bind(before).bind(rest);
-            let rows = query.execute(&mut *unit.connection).await?.rows_affected();
-            forgotten = forgotten.saturating_add(usize::try_from(rows).unwrap_or(usize::MAX));
+            let rest = limit(self.limit.saturating_sub(old.len()));
+            let rows = sqlx::query(*sql).bind(before).bind(rest).fetch_all(&mut *unit.connection).await?;
+            for row in rows {
+                old.push(row.try_get::<i64, _>(0)?);
+            }
         }
-        Ok(forgotten)
+        if !old.is_empty() {
+            sqlx::query(FORGET).bind(json::array(&old)).execute(&mut *unit.connection).await?;
+            // The floor may be another by now.
+            unit.up_to_date = false;
+        }
+        Ok(old.len())
     }
 }
 

@@ -15,8 +15,18 @@ pub(crate) async fn get(
     connection: &mut SqliteConnection,
     id: &Compact,
 ) -> Result<Option<StoredEvent>, sqlx::Error> {
+    // What is in no index is looked for among the rows themselves.
     let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-    query.push(" WHERE event_id = ").push_bind(id.clone());
+    query
+        .push(" WHERE position = (SELECT position FROM idnow_webhooks_ids WHERE event_id = ")
+        .push_bind(id)
+        .push(") AND event_id = ")
+        .push_bind(id)
+        .push(" UNION ALL ")
+        .push(COLUMNS)
+        .push(" WHERE position > (SELECT merged FROM idnow_webhooks_recent) AND event_id = ")
+        .push_bind(id)
+        .push(" LIMIT 1");
     query.build().fetch_optional(connection).await?.map(|row| stored(&row)).transpose()
 }
 
@@ -30,7 +40,12 @@ pub(crate) async fn list(
     if let Some(session) = &filter.session_id {
         let session = Compact::new(session);
         query
-            .push("position IN (SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open_sessions WHERE state < 2 AND session IS NOT NULL AND session = ")
+            .push("position IN (SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open_sessions WHERE wake > 0 AND session IS NOT NULL AND session = ")
+            .push_bind(session.clone())
+            // What is new or handled inline is in no index of sessions.
+            .push(" UNION ALL SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open WHERE state < 2 AND wake = 0 AND session = ")
+            .push_bind(session.clone())
+            .push(" UNION ALL SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open WHERE state < 2 AND wake IS NULL AND session = ")
             .push_bind(session.clone())
             .push(" UNION ALL SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_closed_sessions WHERE state >= 2 AND session IS NOT NULL AND session = ")
             .push_bind(session)

@@ -99,11 +99,21 @@ pub(crate) fn message(error: StoreError) -> String {
 
 /// How many transactions are in the write-ahead log: those frames that carry a size end one.
 pub(crate) fn commits(database: &Path) -> usize {
+    frames(database).into_iter().filter(|ends| *ends).count()
+}
+
+/// How many pages are in the write-ahead log, each as often as it was written.
+pub(crate) fn pages(database: &Path) -> usize {
+    frames(database).len()
+}
+
+/// Whether each page in the write-ahead log ends a transaction.
+fn frames(database: &Path) -> Vec<bool> {
     const FRAME: usize = 24 + 4096;
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
     let log = std::fs::read(log).unwrap();
     let (header, frames) = log.split_at(32);
     let current = |frame: &&[u8]| frame[8..16] == header[16..24];
-    frames.chunks_exact(FRAME).take_while(current).filter(|frame| frame[4..8] != [0; 4]).count()
+    frames.chunks_exact(FRAME).take_while(current).map(|frame| frame[4..8] != [0; 4]).collect()
 }

@@ -11,6 +11,7 @@
 mod common;
 mod faults;
 mod opening;
+mod processes;
 mod retention;
 mod transactions;
 mod writing;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use idnow_webhooks_core::store::*;
 use idnow_webhooks_sqlite::SqliteStore;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::common::*;
 
@@ -56,6 +57,37 @@ async fn the_store_forgets_what_is_old_by_itself() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("old events are still there");
+}
+
+#[tokio::test]
+async fn what_it_forgets_is_counted() {
+    let folder = Folder::new();
+    let clock = Hand::new();
+    let store = open(&folder, &clock).await;
+    for id in ["first", "second", "third"] {
+        handled(&store, id).await;
+    }
+    drop(store);
+    clock.forward(31 * DAY);
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let _store = open(&folder, &clock).await;
+    let mut counted = 0;
+    for _ in 0..100 {
+        // A snapshot takes the counts with it.
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            assert_eq!(key.key().name(), "idnow_webhooks_purged_total");
+            if let DebugValue::Counter(count) = value {
+                counted += count;
+            }
+        }
+        if counted > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(counted, 3);
 }
 
 #[tokio::test]

@@ -193,6 +193,8 @@ async fn events_of_inline_mode_make_no_difference_to_others_of_their_session() {
     let store = folder.store().await;
     let Beginning::Run(lease) = store.begin(event_of("s", 5), 60 * SECOND).await.unwrap() else { panic!() };
     store.insert(event_of("s", 3)).await.unwrap();
+    let filter = EventFilter { session_id: Some("s".to_owned()), limit: 9, ..EventFilter::default() };
+    assert_eq!(store.list(&filter).await.unwrap().len(), 2);
     let claim = Claim { order: SessionOrder::Sequence { grace: Duration::ZERO }, ..all(9) };
     let claimed = store.claim(claim).await.unwrap();
     assert_eq!(claimed.len(), 1, "it does not wait for one that runs inline");
@@ -215,4 +217,47 @@ async fn a_check_writes() {
     assert_eq!(commits(&folder.file()) - before, 4);
     drop(store);
     folder.store().await.check().await.unwrap();
+}
+
+/// Ids and sessions are random: with an index of either, each insertion would write a page of it.
+#[tokio::test]
+async fn an_insertion_writes_only_where_the_last_one_did() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let random = |number: u128| {
+        let hex = format!("{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    };
+    let event = |number| {
+        let data = format!(
+            r#"{{"eventId": "{}", "eventName": "session.created", "eventSequence": 1, "environment": "staging",
+            "payload": {{"sessionId": "{}", "more": "{}"}}}}"#,
+            random(number),
+            random(number + 1_000_000),
+            "x".repeat(200),
+        );
+        NewEvent::from_json(&data).unwrap()
+    };
+    let mut last = 0;
+    for round in 0..4 {
+        for _ in 0..1000 {
+            last += 1;
+            store.insert(event(last)).await.unwrap();
+        }
+        if round % 2 == 0 {
+            while let claimed @ [_, ..] = &store.claim(all(1000)).await.unwrap()[..] {
+                for claimed in claimed {
+                    store.complete(&claimed.lease).await.unwrap();
+                }
+            }
+        }
+    }
+    let before = pages(&folder.file());
+    for _ in 0..100 {
+        last += 1;
+        store.insert(event(last)).await.unwrap();
+    }
+    let written = pages(&folder.file()) - before;
+    // The row, its place in the queue, and now and then what is above them.
+    assert!((200..280).contains(&written), "{written} pages for 100 insertions");
 }

@@ -128,3 +128,17 @@ pub(crate) async fn the_age_of_what_waits_to_run_again(on: Stage) {
     assert_eq!(on.replay("a").await, Replay::Queued);
     assert_eq!(on.store.backlog().await.unwrap().oldest_waiting, Some(seconds(20)));
 }
+
+pub(crate) async fn by_session_wherever_they_stand(on: Stage) {
+    on.insert_session("s", [1, 2, 3]).await;
+    on.complete(&on.claim_only("s1").await.lease).await;
+    on.bury(&on.claim_only("s2").await.lease).await;
+    on.claim_only("s3").await;
+    on.insert_session("s", [4]).await;
+    on.claim_nothing().await;
+    on.insert_session("s", [5]).await;
+    let filter = EventFilter { session_id: Some("s".to_owned()), limit: 9, ..EventFilter::default() };
+    assert_eq!(on.list(&filter).await, ["s5", "s4", "s3", "s2", "s1"]);
+    let filter = EventFilter { state: Some(EventState::Waiting), ..filter };
+    assert_eq!(on.list(&filter).await, ["s5", "s4"]);
+}

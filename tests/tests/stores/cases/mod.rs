@@ -1,6 +1,7 @@
 pub(crate) mod aborts;
 pub(crate) mod changes;
 pub(crate) mod claims;
+pub(crate) mod clocks;
 pub(crate) mod concurrency;
 pub(crate) mod crowds;
 pub(crate) mod extremes;

@@ -135,6 +135,62 @@ pub(crate) async fn a_lower_one_goes_before_a_higher_one_whose_lease_ran_out(on:
     on.assert_lost(&higher).await;
 }
 
+/// What it holds back waits for the end of its lease, wherever that is now.
+pub(crate) async fn a_lower_one_goes_when_a_shortened_lease_of_a_higher_one_ran_out(on: Stage) {
+    on.insert_session("s", [2]).await;
+    let higher = on.claim_only("s2").await.lease;
+    on.insert_session("s", [1]).await;
+    on.claim_nothing().await;
+    on.store.extend(&higher, seconds(5)).await.unwrap();
+    on.claim_nothing().await;
+    on.at(5);
+    assert_eq!(on.claim_only("s1").await.order, Order::InSequence);
+}
+
+/// More than are looked at one by one, the first one last.
+pub(crate) async fn in_sequence_among_many_new_ones(on: Stage) {
+    on.insert_session("t", (2..=1500).rev()).await;
+    on.insert_session("s", (2..=200).rev()).await;
+    on.insert_session("t", [1]).await;
+    on.insert_session("s", [1]).await;
+    for number in 1..=3 {
+        // A claim looks at so many and no more.
+        let mut claimed = Vec::new();
+        for _ in 0..100 {
+            claimed.extend(on.claim(9).await);
+        }
+        let expected = [format!("s{number}"), format!("t{number}")];
+        assert_eq!(
+            ids(&claimed).into_iter().collect::<BTreeSet<_>>(),
+            expected.iter().map(|id| &**id).collect()
+        );
+        for event in claimed {
+            assert_eq!(event.order, Order::InSequence);
+            on.complete(&event.lease).await;
+        }
+    }
+}
+
+/// Those that were new when one at a time was asked for, and those that came when it was not.
+pub(crate) async fn in_sequence_after_a_time_without_order(on: Stage) {
+    on.insert_session("s", [3, 2]).await;
+    let first = on.claim(1).await.remove(0).lease;
+    assert_eq!(&*first.event_id, "s2");
+    on.insert_session("s", [1, 5, 4]).await;
+    let claimed = on.claim_by(2, SessionOrder::Any).await;
+    assert_eq!(claimed.len(), 2);
+    on.claim_nothing().await;
+    on.complete(&first).await;
+    for event in &claimed {
+        on.complete(&event.lease).await;
+    }
+    let done: BTreeSet<_> = ids(&claimed).into_iter().chain(["s2"]).collect();
+    let left = ["s1", "s2", "s3", "s4", "s5"].into_iter().filter(|id| !done.contains(id));
+    for expected in left {
+        on.complete(&on.claim_only(expected).await.lease).await;
+    }
+}
+
 pub(crate) async fn a_late_one_is_told_so(on: Stage) {
     on.insert_session("s", [3]).await;
     assert_eq!(told(&handle_all(&on).await), [("s3", Order::AfterGap)]);
