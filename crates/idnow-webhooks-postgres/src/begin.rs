@@ -9,25 +9,31 @@ use sqlx::{PgConnection, Row};
 
 use crate::core::Core;
 use crate::error::unavailable;
-use crate::insert::NewRow;
+use crate::insert::{NO_STATE, NewRow};
+use crate::operators::STATE;
 use crate::work::{Alone, Work, micros};
 
 const WHAT: &str = "beginning an event";
 
 const INSERT: &str = "
-    INSERT INTO idnow_webhooks_events (event_id, name, session, sequence, state, queued, runs, token, received_at,
-        due, error, data, evidence_token, evidence_key)
-    SELECT $3, $4, $5, $6, 1, false, 1, (random() * 2 ^ 62)::int8, now, now + $2 * interval '1 microsecond', $7, $8, $9, $10
-    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now)
-    ON CONFLICT (event_id) DO NOTHING
+    WITH new AS (
+        INSERT INTO idnow_webhooks_events (key, event_id, name, session_id, data, evidence_token, evidence_key)
+        VALUES ($3, $4, $5, $7, $9, $10, $11)
+        ON CONFLICT (key) DO NOTHING
+        RETURNING position
+    )
+    INSERT INTO idnow_webhooks_states (position, token, received_at, due, sequence, session, runs, state, queued)
+    SELECT position, (random() * 2 ^ 62)::int8, now, now + $2 * interval '1 microsecond', $8, $6, 1, 1, false
+    FROM new, (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now)
     RETURNING token";
 
 const LOCK: &str = "
-    SELECT position, state, due, COALESCE($1::timestamptz, statement_timestamp())
-    FROM idnow_webhooks_events WHERE event_id = $2 FOR UPDATE SKIP LOCKED";
+    SELECT state.position, state.state, state.due, COALESCE($1::timestamptz, statement_timestamp())
+    FROM idnow_webhooks_events AS event JOIN idnow_webhooks_states AS state ON state.position = event.position
+    WHERE event.key = $2 FOR UPDATE OF state SKIP LOCKED";
 
 const TAKE: &str = "
-    UPDATE idnow_webhooks_events SET state = 1, runs = runs + 1, token = token + 1,
+    UPDATE idnow_webhooks_states SET state = 1, runs = runs + 1, token = token + 1,
         due = $2::timestamptz + $3 * interval '1 microsecond',
         wake = CASE WHEN queued THEN $2::timestamptz + $3 * interval '1 microsecond' END
     WHERE position = $1
@@ -46,7 +52,7 @@ impl Core {
                 return Ok(beginning);
             }
         }
-        Err(StoreError::unavailable(format!("{WHAT}: its row comes and goes")))
+        Err(StoreError::unavailable(format!("{WHAT}: its row comes and goes, or {NO_STATE}")))
     }
 
     async fn try_begin(&self, row: &NewRow, lease: i64) -> Result<Option<Beginning>, sqlx::Error> {
@@ -70,22 +76,22 @@ async fn begin(
     let insert = sqlx::query(INSERT)
         .bind(now)
         .bind(lease)
-        .bind(&*event.id)
+        .bind(row.key.get())
+        .bind(row.id())
         .bind(row.name.as_deref())
-        .bind(row.session.as_deref())
+        .bind(row.session())
+        .bind(row.session_id())
         .bind(row.sequence())
-        .bind(row.error.as_deref())
         .bind(event.data())
         .bind(evidence_token)
         .bind(evidence_key);
     if let Some(row) = insert.fetch_optional(&mut *connection).await? {
         return Ok(Some(run(row.try_get(0)?)));
     }
-    let lock = sqlx::query(LOCK).bind(now).bind(&*event.id);
+    let lock = sqlx::query(LOCK).bind(now).bind(row.key.get());
     let Some(found) = lock.fetch_optional(&mut *connection).await? else {
         // Somebody takes the event just now, or its handler's transaction is open although its lease ran out.
-        let state = sqlx::query("SELECT state FROM idnow_webhooks_events WHERE event_id = $1");
-        let found = state.bind(&*event.id).fetch_optional(&mut *connection).await?;
+        let found = sqlx::query(STATE).bind(row.key.get()).fetch_optional(&mut *connection).await?;
         return found.map(|row| Ok(ended(row.try_get(0)?).unwrap_or(Beginning::Running))).transpose();
     };
     if let Some(ended) = ended(found.try_get(1)?) {

@@ -10,6 +10,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Mutex, Notify};
 
+use crate::connections::Connections;
 use crate::core::{Bell, Core};
 use crate::error::{ConnectError, explain};
 use crate::insert::Inserts;
@@ -25,7 +26,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The store's own, besides one for each lane: for claims, the ends of runs, notifications and operators.
 const OWN_CONNECTIONS: u32 = 4;
-const OWN_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+const OWN_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// For so long after its last use a connection is believed to be there.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Sets up a [`PostgresStore`].
 #[derive(Debug, Clone)]
@@ -33,12 +37,13 @@ const OWN_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct PostgresStoreBuilder {
     retention: Retention,
     lanes: usize,
+    create_if_missing: bool,
     clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for PostgresStoreBuilder {
     fn default() -> Self {
-        Self { retention: Retention::default(), lanes: 2, clock: None }
+        Self { retention: Retention::default(), lanes: 2, create_if_missing: true, clock: None }
     }
 }
 
@@ -53,6 +58,13 @@ impl PostgresStoreBuilder {
     /// up to 64, and one connection of the store's own.
     pub fn insert_lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes.clamp(1, 64);
+        self
+    }
+
+    /// Whether to make the tables if the database has none (default: yes). Those of an older version are brought up to
+    /// date all the same.
+    pub fn create_if_missing(mut self, create: bool) -> Self {
+        self.create_if_missing = create;
         self
     }
 
@@ -96,8 +108,8 @@ impl PostgresStoreBuilder {
     /// database): the pool's hooks do not run for the store's own connections.
     pub async fn with_pool(self, pool: PgPool) -> Result<PostgresStore, ConnectError> {
         let runtime = Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
-        let own = own(&pool, self.lanes);
-        let schema = Schema::prepare(&own).await?;
+        let own = Connections::new(own(&pool, self.lanes));
+        let schema = Schema::prepare(&own, self.create_if_missing).await?;
         schema.check(&pool).await?;
         let (bell, news) = (Bell::default(), Notify::new());
         let (open, patience) = (Open::default(), Mutex::default());
@@ -125,6 +137,16 @@ fn own(pool: &PgPool, lanes: usize) -> PgPool {
         .acquire_timeout(OWN_ACQUIRE_TIMEOUT)
         .after_connect(|connection, _| {
             Box::pin(async move { sqlx::raw_sql(OWN).execute(connection).await.map(drop) })
+        })
+        // One that was in use a moment ago is there: to ask it each time would cost a trip to the server.
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for >= FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
         })
         .connect_lazy_with((*pool.connect_options()).clone())
 }

@@ -7,20 +7,23 @@ use chrono::{DateTime, TimeDelta, Utc};
 use idnow_webhooks_core::store::{Claim, ClaimedEvent, Lease, Order, SessionOrder, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
+use uuid::Uuid;
 
 use crate::core::Core;
 use crate::error::unavailable;
+use crate::key::Key;
 use crate::work::{Alone, Work, micros};
 
-/// How often a claim looks for more when the events it found are held back.
-const ROUNDS: usize = 4;
-/// The least it looks at in one round.
+/// How often a claim looks, in all, when the events it found are held back.
+const ROUNDS: usize = 5;
+/// The least it looks at in each round but the first: most often nothing is held back, and to look at an event costs
+/// a lock on it and a search for its session.
 const LOOK: usize = 64;
 
 /// `FOR UPDATE` skips an event whose lease ran out while its handler's transaction is still open.
 const DUE: &str = "
     SELECT position, session, sequence, received_at, COALESCE($1::timestamptz, statement_timestamp())
-    FROM idnow_webhooks_events
+    FROM idnow_webhooks_states
     WHERE wake IS NOT NULL AND wake <= COALESCE($1::timestamptz, statement_timestamp())
     ORDER BY wake, position
     LIMIT $2
@@ -28,36 +31,37 @@ const DUE: &str = "
 
 const SESSIONS: &str = "
     SELECT asked.session, first.position, first.due, running.due, highest.sequence
-    FROM UNNEST($1::text[]) AS asked (session)
+    FROM UNNEST($1::uuid[]) AS asked (session)
     LEFT JOIN LATERAL (
-        SELECT position, due FROM idnow_webhooks_events AS event
-        WHERE event.session = asked.session AND state < 2 AND queued
+        SELECT position, due FROM idnow_webhooks_states AS state
+        WHERE state.session = asked.session AND state < 2 AND queued
         ORDER BY sequence, position LIMIT 1
     ) AS first ON true
     LEFT JOIN LATERAL (
-        SELECT due FROM idnow_webhooks_events AS event
-        WHERE event.session = asked.session AND state < 2 AND state = 1 AND queued AND due > $2
+        SELECT due FROM idnow_webhooks_states AS state
+        WHERE state.session = asked.session AND state < 2 AND state = 1 AND queued AND due > $2
         ORDER BY sequence, position LIMIT 1
     ) AS running ON true
     LEFT JOIN LATERAL (
-        SELECT sequence FROM idnow_webhooks_events AS event
-        WHERE event.session = asked.session AND state >= 2 AND state = 2 AND queued
+        SELECT sequence FROM idnow_webhooks_states AS state
+        WHERE state.session = asked.session AND state >= 2 AND state = 2 AND queued
         ORDER BY sequence DESC LIMIT 1
     ) AS highest ON true";
 
 const TAKE: &str = "
-    UPDATE idnow_webhooks_events SET state = 1, runs = runs + 1, token = token + 1, due = $2, wake = $2
-    WHERE position = ANY($1)
-    RETURNING position, event_id, token, runs, data";
+    UPDATE idnow_webhooks_states AS state SET state = 1, runs = runs + 1, token = token + 1, due = $2, wake = $2
+    FROM idnow_webhooks_events AS event
+    WHERE state.position = ANY($1) AND event.position = state.position
+    RETURNING state.position, key, event_id, token, runs, data";
 
 const PUT_OFF: &str = "
-    UPDATE idnow_webhooks_events AS event SET wake = asked.wake
+    UPDATE idnow_webhooks_states AS state SET wake = asked.wake
     FROM UNNEST($1::int8[], $2::timestamptz[]) AS asked (position, wake)
-    WHERE event.position = asked.position";
+    WHERE state.position = asked.position";
 
 struct Due {
     position: i64,
-    session: Option<String>,
+    session: Option<Uuid>,
     sequence: i64,
     received_at: DateTime<Utc>,
 }
@@ -94,9 +98,9 @@ impl Core {
         let mut work = Work::begin(&self.own, alone).await?;
         let mut claimed = Vec::new();
         let mut more = false;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let room = claim.limit.saturating_sub(claimed.len());
-            let look = if grace.is_some() { room.saturating_mul(4).max(LOOK) } else { room };
+            let look = if round == 0 || grace.is_none() { room } else { room.saturating_mul(4).max(LOOK) };
             let (due, now) = due(&mut work, self.now(), look).await?;
             more = due.len() >= look;
             let Some(now) = now else { break };
@@ -151,7 +155,7 @@ async fn judge(
     let sessions = sessions(connection, &due, now).await?;
     let (mut take, mut put_off) = (Vec::new(), Vec::new());
     for event in due {
-        let Some(session) = event.session.as_ref().and_then(|session| sessions.get(session)) else {
+        let Some(session) = event.session.and_then(|session| sessions.get(&session)) else {
             take.push((event.position, Order::Unchecked));
             continue;
         };
@@ -181,8 +185,8 @@ async fn sessions(
     connection: &mut PgConnection,
     due: &[Due],
     now: DateTime<Utc>,
-) -> Result<HashMap<String, Session>, sqlx::Error> {
-    let mut asked: Vec<_> = due.iter().filter_map(|due| due.session.as_deref()).collect();
+) -> Result<HashMap<Uuid, Session>, sqlx::Error> {
+    let mut asked: Vec<_> = due.iter().filter_map(|due| due.session).collect();
     asked.sort_unstable();
     asked.dedup();
     if asked.is_empty() {
@@ -217,10 +221,10 @@ async fn lease(
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(&(place, order)) = places.get(&row.try_get::<i64, _>(0)?) else { continue };
-        let token = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
-        let runs = u32::try_from(row.try_get::<i32, _>(3)?).unwrap_or(0);
-        let lease = Lease::new(row.try_get::<String, _>(1)?, token);
-        events.push((place, ClaimedEvent::new(lease, runs, order, row.try_get::<String, _>(4)?)));
+        let token = u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0);
+        let runs = u32::try_from(row.try_get::<i32, _>(4)?).unwrap_or(0);
+        let lease = Lease::new(Key::id(row.try_get(1)?, row.try_get(2)?), token);
+        events.push((place, ClaimedEvent::new(lease, runs, order, row.try_get::<String, _>(5)?)));
     }
     // The order in which an UPDATE returns its rows is not that in which they were due.
     events.sort_unstable_by_key(|(place, _)| *place);

@@ -8,13 +8,14 @@ use idnow_webhooks_core::Clock;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify};
 
+use crate::connections::Connections;
 use crate::open::Open;
 use crate::schema::Schema;
 use crate::work::Alone;
 
 pub(crate) struct Core {
     /// For the store's own work: handlers can never take all of its connections.
-    pub(crate) own: PgPool,
+    pub(crate) own: Connections,
     /// For handlers.
     pub(crate) handlers: PgPool,
     pub(crate) open: Open,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use idnow_webhooks_core::store::StoreError;
 
+use crate::connections::cause;
+
 /// A database that cannot be opened as a store.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
@@ -30,6 +32,13 @@ pub enum ConnectError {
         /// The latest version that this software knows.
         known: i32,
     },
+    /// The database has no tables of a store, and
+    /// [`create_if_missing`](crate::PostgresStoreBuilder::create_if_missing) is off.
+    #[error(
+        "this database has none of the tables of a store of idnow-webhooks: correct the address, or the search_path; \
+         the receiver makes them when it starts"
+    )]
+    NoStore,
     /// No schema of the search path exists, so there is no place for the tables.
     #[error(
         "the connection's search_path names no schema that exists: create one, or correct the search_path"
@@ -63,6 +72,7 @@ impl fmt::Debug for ConnectError {
 
 /// What `what` failed with, for the log.
 pub(crate) fn explain(what: &str, error: &sqlx::Error) -> String {
+    let error = cause(error);
     let cause = match error {
         sqlx::Error::PoolTimedOut => {
             "no connection became free in time: the server is down, or all connections of the pool are in use"
@@ -72,7 +82,9 @@ pub(crate) fn explain(what: &str, error: &sqlx::Error) -> String {
         sqlx::Error::Database(_) => match code(error).as_deref() {
             Some("53100") => "the server's disk is full: free some space",
             Some("53200" | "53300" | "53400") => "the server has no room for another connection or statement",
-            Some("25006") => "the server, or the database, is read-only: it is a standby, or set so",
+            Some("25006") => {
+                "the server, or the database, is read-only: it is a standby, so address the primary; or it is set so"
+            }
             Some("57P01" | "57P02" | "57P03") => {
                 "the server is starting or stopping, or ended the connection"
             }
@@ -80,8 +92,8 @@ pub(crate) fn explain(what: &str, error: &sqlx::Error) -> String {
             Some("55P03" | "40P01") => "somebody else holds a lock for too long",
             Some("42501") => "this user lacks a right: grant it",
             Some("42P01" | "3F000") => {
-                "a table is missing: restore it, or, to begin with an empty store, drop idnow_webhooks_schema too and \
-                 restart; or correct the search_path"
+                "a table is missing: restore it, or, to begin with an empty store, drop the others whose names begin \
+                 with idnow_webhooks_ and restart; or correct the search_path"
             }
             Some("25P02") => "an earlier statement of the transaction failed",
             Some(code) if code.starts_with("28") => "the server does not let this user in",
@@ -117,6 +129,6 @@ pub(crate) fn is_serialization_failure(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == "40001")
 }
 
-fn code(error: &sqlx::Error) -> Option<String> {
+pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }

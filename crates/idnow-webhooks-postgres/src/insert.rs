@@ -6,13 +6,16 @@ use std::sync::Arc;
 use idnow_webhooks_core::store::{Insertion, NewEvent, StoreError};
 use sqlx::{PgConnection, Row};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::core::Core;
 use crate::error::{explain, is_of_one_row, is_serialization_failure, too_slow};
+use crate::key::Key;
 use crate::work::{Alone, LIMIT, Work, text};
 
 /// The most events in one commit.
 const BATCH: usize = 64;
+const WHAT: &str = "storing events";
 /// How many events may wait for a place in a batch. Beyond that, their callers wait for a place to wait.
 const QUEUE: usize = 1024;
 
@@ -20,33 +23,53 @@ const QUEUE: usize = 1024;
 /// [`DURABLE`](crate::work::DURABLE), which holds for the others.
 const INSERT: &str = "
     WITH here AS MATERIALIZED (
-        SELECT set_config('synchronous_commit',
+        SELECT COALESCE($1::timestamptz, statement_timestamp()) AS now, set_config('synchronous_commit',
             CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)
+    ), new AS (
+        INSERT INTO idnow_webhooks_events (key, event_id, name, session_id, data, evidence_token, evidence_key)
+        SELECT * FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+        ON CONFLICT (key) DO NOTHING
+        RETURNING position, key
+    ), states AS (
+        INSERT INTO idnow_webhooks_states (position, token, received_at, due, wake, finished_at, sequence, session, runs,
+            state, queued, error)
+        SELECT position, (random() * 2 ^ 62)::int8, now, CASE WHEN error IS NULL THEN now END,
+            CASE WHEN error IS NULL THEN now END, CASE WHEN error IS NOT NULL THEN now END, sequence, session, 0,
+            CASE WHEN error IS NULL THEN 0 ELSE 3 END, true, error
+        FROM here, new JOIN UNNEST($2::uuid[], $9::uuid[], $10::int8[], $11::text[])
+            AS asked (key, session, sequence, error) USING (key)
     )
-    INSERT INTO idnow_webhooks_events (event_id, name, session, sequence, state, queued, runs, token, received_at,
-        due, wake, finished_at, error, data, evidence_token, evidence_key)
-    SELECT new.event_id, new.name, new.session, new.sequence, CASE WHEN new.error IS NULL THEN 0 ELSE 3 END,
-        true, 0, (random() * 2 ^ 62)::int8, now, CASE WHEN new.error IS NULL THEN now END, CASE WHEN new.error IS NULL THEN now END,
-        CASE WHEN new.error IS NOT NULL THEN now END, new.error, new.data, new.evidence_token, new.evidence_key
-    FROM here, (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now), UNNEST($2::text[], $3::text[],
-        $4::text[], $5::int8[], $6::text[], $7::text[], $8::text[], $9::text[])
-        AS new (event_id, name, session, sequence, error, data, evidence_token, evidence_key)
-    ON CONFLICT (event_id) DO NOTHING
-    RETURNING event_id";
+    SELECT key FROM new";
 
 /// An event that was begun inline and is not finished: the provider will not send it again, however that ends, because
 /// this delivery is answered 2xx. So a worker may claim it from now on.
+///
+/// One row without a key for each of them; and the keys of those whose state is lost. Nobody would ever handle them.
 const INTO_QUEUE: &str = "
-    UPDATE idnow_webhooks_events SET queued = true, wake = due WHERE position IN (
-        SELECT position FROM idnow_webhooks_events
-        WHERE event_id = ANY($1) AND state < 2 AND NOT queued ORDER BY event_id FOR NO KEY UPDATE)";
+    WITH queued AS (
+        UPDATE idnow_webhooks_states SET queued = true, wake = due WHERE position IN (
+            SELECT state.position FROM idnow_webhooks_events AS event
+            JOIN idnow_webhooks_states AS state ON state.position = event.position
+            WHERE event.key = ANY($1) AND state.state + 0 < 2 AND NOT state.queued
+            ORDER BY event.key FOR NO KEY UPDATE OF state)
+        RETURNING position
+    )
+    SELECT NULL::uuid FROM queued
+    UNION ALL
+    SELECT event.key FROM idnow_webhooks_events AS event WHERE event.key = ANY($1)
+        AND NOT EXISTS (SELECT FROM idnow_webhooks_states AS state WHERE state.position = event.position)";
+
+/// What only a partial restore, or somebody's `DELETE`, brings about.
+pub(crate) const NO_STATE: &str = "it is in idnow_webhooks_events and has no row in idnow_webhooks_states: restore that \
+    row, or delete the one in idnow_webhooks_events, so that the event is stored anew";
 
 /// A new event, as its row will have it.
 #[derive(Debug)]
 pub(crate) struct NewRow {
     pub(crate) event: NewEvent,
+    pub(crate) key: Key,
     pub(crate) name: Option<String>,
-    pub(crate) session: Option<String>,
+    session: Option<(Key, String)>,
     pub(crate) error: Option<String>,
 }
 
@@ -54,7 +77,22 @@ impl NewRow {
     pub(crate) fn new(event: NewEvent) -> Self {
         let name = event.name().as_deref().map(text);
         let error = event.dead.as_deref().map(text);
-        Self { name, session: event.session_id(), error, event }
+        let session = event.session_id().map(|id| (Key::new(&id), id));
+        Self { key: Key::new(&event.id), name, session, error, event }
+    }
+
+    /// The id, if the key does not say it.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.key.text(&self.event.id)
+    }
+
+    pub(crate) fn session(&self) -> Option<Uuid> {
+        self.session.as_ref().map(|(key, _)| key.get())
+    }
+
+    /// The session's id, if its key does not say it.
+    pub(crate) fn session_id(&self) -> Option<&str> {
+        self.session.as_ref().and_then(|(key, id)| key.text(id))
     }
 
     pub(crate) fn sequence(&self) -> i64 {
@@ -115,52 +153,66 @@ async fn lane(core: Arc<Core>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
     }
 }
 
+/// The keys of a batch.
+#[derive(Default)]
+struct Stored {
+    new: Vec<Uuid>,
+    /// Those that are there, but not as a whole.
+    broken: Vec<Uuid>,
+}
+
+impl Stored {
+    fn note(self, new: &mut HashSet<Uuid>, failed: &mut BTreeMap<Uuid, String>) {
+        new.extend(self.new);
+        failed.extend(self.broken.into_iter().map(|key| (key, format!("{WHAT}: {key}: {NO_STATE}"))));
+    }
+}
+
 async fn store(core: &Core, rows: &[NewRow]) -> Vec<Result<Insertion, String>> {
-    // In the order of their ids, in which all replicas insert: otherwise two batches could wait for each other.
+    // In the order of their keys, in which all replicas insert: otherwise two batches could wait for each other.
     let mut unique = BTreeMap::new();
     for row in rows {
-        unique.entry(&*row.event.id).or_insert(row);
+        unique.entry(row.key).or_insert(row);
     }
     let unique: Vec<_> = unique.into_values().collect();
     let mut new = HashSet::new();
     let mut failed = BTreeMap::new();
     match attempt(core, &unique).await {
-        Ok(ids) => new.extend(ids),
+        Ok(stored) => stored.note(&mut new, &mut failed),
         // One row must not keep the others out.
         Err((_, true)) if unique.len() > 1 => {
             for row in unique {
                 match attempt(core, &[row]).await {
-                    Ok(ids) => new.extend(ids),
-                    Err((error, _)) => drop(failed.insert(&*row.event.id, error)),
+                    Ok(stored) => stored.note(&mut new, &mut failed),
+                    Err((error, _)) => drop(failed.insert(row.key.get(), error)),
                 }
             }
         }
-        Err((error, _)) => failed.extend(unique.iter().map(|row| (&*row.event.id, error.clone()))),
+        Err((error, _)) => failed.extend(unique.iter().map(|row| (row.key.get(), error.clone()))),
     }
-    let result = |row: &NewRow| match failed.get(&*row.event.id) {
+    let result = |row: &NewRow| match failed.get(&row.key.get()) {
         Some(error) => Err(error.clone()),
         // Only the first of those with the same id is new.
-        None if new.remove(&*row.event.id) => Ok(Insertion::New),
+        None if new.remove(&row.key.get()) => Ok(Insertion::New),
         None => Ok(Insertion::Duplicate),
     };
     rows.iter().map(result).collect()
 }
 
-/// The ids of those that are new; or the error, and whether one of the rows may be the cause.
-async fn attempt(core: &Core, rows: &[&NewRow]) -> Result<Vec<String>, (String, bool)> {
-    const WHAT: &str = "storing events";
+/// Or the error, and whether one of the rows may be the cause.
+async fn attempt(core: &Core, rows: &[&NewRow]) -> Result<Stored, (String, bool)> {
     match tokio::time::timeout(LIMIT, insert(core, rows)).await {
         Ok(result) => result.map_err(|error| (explain(WHAT, &error), is_of_one_row(&error))),
         Err(_) => Err((too_slow(WHAT, LIMIT), false)),
     }
 }
 
-async fn insert(core: &Core, rows: &[&NewRow]) -> Result<Vec<String>, sqlx::Error> {
+async fn insert(core: &Core, rows: &[&NewRow]) -> Result<Stored, sqlx::Error> {
     if rows.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Stored::default());
     }
     let mut single = Work::single(&core.own).await?;
-    let inserted = match insert_on(&mut single, core, rows).await {
+    let new = match insert_on(&mut single, core, rows).await {
         Ok(inserted) => {
             single.finish();
             inserted
@@ -175,34 +227,39 @@ async fn insert(core: &Core, rows: &[&NewRow]) -> Result<Vec<String>, sqlx::Erro
         }
         Err(error) => return Err(error),
     };
-    if inserted.len() < rows.len() {
+    let mut broken = Vec::new();
+    if new.len() < rows.len() {
         let mut work = Work::begin(&core.own, Alone::No).await?;
-        let query = sqlx::query(INTO_QUEUE).bind(column(rows, |row| &*row.event.id));
-        let queued = query.execute(&mut *work).await?.rows_affected();
+        let query = sqlx::query(INTO_QUEUE).bind(column(rows, |row| row.key.get()));
+        let found: Vec<Option<Uuid>> =
+            query.fetch_all(&mut *work).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         work.commit().await?;
-        if queued > 0 {
+        if found.contains(&None) {
             core.added();
         }
+        broken.extend(found.into_iter().flatten());
     }
-    Ok(inserted)
+    Ok(Stored { new, broken })
 }
 
-/// The ids of those that are new.
+/// The keys of those that are new.
 async fn insert_on(
     connection: &mut PgConnection,
     core: &Core,
     rows: &[&NewRow],
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<Uuid>, sqlx::Error> {
     let query = sqlx::query(INSERT)
         .bind(core.now())
-        .bind(column(rows, |row| &*row.event.id))
+        .bind(column(rows, |row| row.key.get()))
+        .bind(column(rows, |row| row.id()))
         .bind(column(rows, |row| row.name.as_deref()))
-        .bind(column(rows, |row| row.session.as_deref()))
-        .bind(column(rows, NewRow::sequence))
-        .bind(column(rows, |row| row.error.as_deref()))
+        .bind(column(rows, |row| row.session_id()))
         .bind(column(rows, |row| row.event.data()))
         .bind(column(rows, |row| row.evidence().0))
-        .bind(column(rows, |row| row.evidence().1));
+        .bind(column(rows, |row| row.evidence().1))
+        .bind(column(rows, NewRow::session))
+        .bind(column(rows, NewRow::sequence))
+        .bind(column(rows, |row| row.error.as_deref()));
     query.fetch_all(connection).await?.iter().map(|row| row.try_get(0)).collect()
 }
 

@@ -10,15 +10,17 @@
 //! - **Effects happen once.** A handler's writes and the completion of its event can share one transaction: see
 //!   [`PostgresStore::transaction`].
 //! - **It recovers by itself.** While the server is down, full or read-only, calls fail with
-//!   [`StoreError::Unavailable`], and the provider delivers again later.
+//!   [`StoreError::Unavailable`], and the provider delivers again later. Once an attempt to connect has failed, calls
+//!   fail at once; two attempts a second find out when the server is back.
 //!
 //! Workers hear of new events at once, from other processes by `LISTEN` and `NOTIFY`. Behind a pooler that cannot do
 //! that they find them by polling. A pooler must keep a transaction on one connection. The store's own connections set
 //! `statement_timeout` and `lock_timeout` when they are made: a pooler that shares connections between its clients should
 //! have some for this store alone.
 //!
-//! The tables `idnow_webhooks_events` and `idnow_webhooks_schema` are made at start, next to your own if you like. The
-//! user needs `CREATE` on the schema only for that; afterwards `SELECT`, `INSERT`, `UPDATE` and `DELETE` on these two.
+//! The tables `idnow_webhooks_events` (what came), `idnow_webhooks_states` (where each event stands) and
+//! `idnow_webhooks_schema` are made at start, next to your own if you like. The user needs `CREATE` on the schema only
+//! for that; afterwards `SELECT`, `INSERT`, `UPDATE` and `DELETE` on these three.
 //!
 //! [`EventStore`]: idnow_webhooks_core::store::EventStore
 //! [`StoreError::Unavailable`]: idnow_webhooks_core::store::StoreError::Unavailable
@@ -26,9 +28,11 @@
 mod begin;
 mod builder;
 mod claim;
+mod connections;
 mod core;
 mod error;
 mod insert;
+mod key;
 mod listen;
 mod open;
 mod operators;

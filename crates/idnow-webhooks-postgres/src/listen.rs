@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
 use crate::core::Core;
 use crate::error::explain;
@@ -24,8 +24,11 @@ pub(crate) async fn tell(core: Arc<Core>, myself: String) {
     let channel = channel(&core);
     loop {
         core.news.notified().await;
-        let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(&myself);
-        match tokio::time::timeout(LIMIT, notify.execute(&core.own)).await {
+        let notify = async {
+            let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(&myself);
+            notify.execute(&mut *core.own.acquire().await?).await
+        };
+        match tokio::time::timeout(LIMIT, notify).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 tracing::debug!(error = explain("telling others of new events", &error), "not told");
@@ -52,7 +55,7 @@ async fn listen(
     myself: &str,
     wait: &mut Duration,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
-    let mut listener = PgListener::connect_with(&of_its_own(&core.own)).await?;
+    let mut listener = PgListener::connect_with(&of_its_own(&core.own.options())).await?;
     listener.ignore_pool_close_event(true);
     listener.eager_reconnect(false);
     listener.listen(&channel(core)).await?;
@@ -68,7 +71,7 @@ async fn listen(
 }
 
 /// A connection that listens is never free again, so it must not be one of the pool.
-fn of_its_own(pool: &PgPool) -> PgPool {
+fn of_its_own(server: &PgConnectOptions) -> PgPool {
     let options = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-    options.acquire_timeout(LIMIT).connect_lazy_with((*pool.connect_options()).clone())
+    options.acquire_timeout(LIMIT).connect_lazy_with(server.clone())
 }

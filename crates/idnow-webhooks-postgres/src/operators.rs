@@ -8,83 +8,93 @@ use idnow_webhooks_core::store::{
 };
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
+use uuid::Uuid;
 
 use crate::core::Core;
 use crate::error::unavailable;
+use crate::key::Key;
 use crate::work::{Alone, Work};
 
 const SELECT: &str = "
-    SELECT position, event_id, name, session, sequence, state, runs, received_at, due, finished_at, error, data,
-        evidence_token, evidence_key
-    FROM idnow_webhooks_events WHERE true";
+    SELECT state.position, key, event_id, name, session, session_id, sequence, state.state, runs, received_at, due,
+        finished_at, error, data, evidence_token, evidence_key
+    FROM idnow_webhooks_states AS state JOIN idnow_webhooks_events AS event ON event.position = state.position
+    WHERE true";
+
+pub(crate) const STATE: &str = "
+    SELECT state.state FROM idnow_webhooks_events AS event
+    JOIN idnow_webhooks_states AS state ON state.position = event.position WHERE event.key = $1";
 
 const REPLAY: &str = "
-    UPDATE idnow_webhooks_events SET state = 0, runs = 0, due = now, wake = now, queued = true, finished_at = NULL
-    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now)
-    WHERE event_id = $2 AND state IN (0, 3)";
+    UPDATE idnow_webhooks_states AS state
+    SET state = 0, runs = 0, due = now, wake = now, queued = true, finished_at = NULL
+    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now), idnow_webhooks_events AS event
+    WHERE event.key = $2 AND state.position = event.position AND state.state IN (0, 3)";
 
 const REPLAY_DEAD: &str = "
-    UPDATE idnow_webhooks_events SET state = 0, runs = 0, due = now, wake = now, queued = true, finished_at = NULL
+    UPDATE idnow_webhooks_states SET state = 0, runs = 0, due = now, wake = now, queued = true, finished_at = NULL
     FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now)
     WHERE position IN (
-        SELECT position FROM idnow_webhooks_events WHERE state = 3 ORDER BY position LIMIT $2
+        SELECT position FROM idnow_webhooks_states WHERE state = 3 ORDER BY position LIMIT $2
         FOR UPDATE SKIP LOCKED)";
 
 /// What failed inline waits for the provider, and so is nobody's work here.
 const BACKLOG: &str = "
     SELECT count(*) FILTER (WHERE state = 0 AND queued), count(*) FILTER (WHERE state = 1),
-        (SELECT count(*) FROM idnow_webhooks_events WHERE state = 3),
+        (SELECT count(*) FROM idnow_webhooks_states WHERE state = 3),
         min(received_at) FILTER (WHERE state = 0 AND queued), COALESCE($1::timestamptz, statement_timestamp())
-    FROM idnow_webhooks_events WHERE state < 2";
+    FROM idnow_webhooks_states WHERE state < 2";
 
-/// The lock that an insertion takes, and a write that no two replicas wait for each other to make.
+/// What an insertion does, with a row of its size, to be rolled back: so it also fails where an insertion would.
 const CHECK: &str = "
-    LOCK TABLE idnow_webhooks_events IN ROW EXCLUSIVE MODE;
-    UPDATE idnow_webhooks_schema SET version = version
-    WHERE ctid = ANY(ARRAY(SELECT ctid FROM idnow_webhooks_schema FOR NO KEY UPDATE SKIP LOCKED))";
+    WITH new AS (
+        INSERT INTO idnow_webhooks_events (key, data) VALUES (md5(random()::text)::uuid, repeat(' ', 1500)) RETURNING position
+    )
+    INSERT INTO idnow_webhooks_states (position, token, received_at, sequence, runs, state, queued)
+    SELECT position, 0, now(), 0, 0, 0, false FROM new";
 
 impl Core {
     pub(crate) async fn list(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
-        if [&filter.name, &filter.session_id].into_iter().flatten().any(|text| cannot_be(text)) {
+        // PostgreSQL has no such text, so nothing here has it.
+        if filter.name.as_ref().is_some_and(|name| name.contains('\0')) {
             return Ok(Vec::new());
         }
         let mut query = QueryBuilder::<Postgres>::new(SELECT);
         if let Some(state) = filter.state {
             // A literal, so that the planner sees which index covers it.
-            query.push(format_args!(" AND state = {}", number(state)));
+            query.push(format_args!(" AND state.state = {}", number(state)));
         }
         if let Some(name) = &filter.name {
             query.push(" AND name = ").push_bind(name);
         }
         if let Some(session) = &filter.session_id {
+            let key = Key::new(session).get();
             // In two parts, as the indexes are.
-            query.push(" AND (state < 2 AND session = ").push_bind(session);
-            query.push(" OR state >= 2 AND session = ").push_bind(session).push(")");
+            query.push(" AND (state.state < 2 AND session = ").push_bind(key);
+            query.push(" OR state.state >= 2 AND session = ").push_bind(key).push(")");
         }
         if let Some(before) = filter.before {
-            query.push(" AND position < ").push_bind(before);
+            query.push(" AND state.position < ").push_bind(before);
         }
-        query.push(" ORDER BY position DESC LIMIT ").push_bind(limit(filter.limit));
-        let rows = query.build().fetch_all(&self.own).await;
-        let events = rows.and_then(|rows| rows.iter().map(stored).collect());
-        events.map_err(|error| unavailable("listing events", &error))
+        query.push(" ORDER BY state.position DESC LIMIT ").push_bind(limit(filter.limit));
+        let events = async {
+            let rows = query.build().fetch_all(&mut *self.own.acquire().await?).await?;
+            rows.iter().map(stored).collect::<Result<Vec<_>, sqlx::Error>>()
+        };
+        events.await.map_err(|error| unavailable("listing events", &error))
     }
 
     pub(crate) async fn get(&self, event_id: &str) -> Result<Option<StoredEvent>, StoreError> {
-        if cannot_be(event_id) {
-            return Ok(None);
-        }
         let mut query = QueryBuilder::<Postgres>::new(SELECT);
-        query.push(" AND event_id = ").push_bind(event_id);
-        let row = query.build().fetch_optional(&self.own).await;
-        let event = row.and_then(|row| row.as_ref().map(stored).transpose());
-        event.map_err(|error| unavailable("reading an event", &error))
+        query.push(" AND key = ").push_bind(Key::new(event_id).get());
+        let event = async {
+            let row = query.build().fetch_optional(&mut *self.own.acquire().await?).await?;
+            row.as_ref().map(stored).transpose()
+        };
+        event.await.map_err(|error| unavailable("reading an event", &error))
     }
 
     pub(crate) async fn replay(&self, event_id: &str) -> Result<Replay, StoreError> {
-        if cannot_be(event_id) {
-            return Ok(Replay::Unknown);
-        }
         let replay = self.try_replay(event_id).await;
         let replay = replay.map_err(|error| unavailable("replaying an event", &error))?;
         if replay == Replay::Queued {
@@ -94,13 +104,13 @@ impl Core {
     }
 
     async fn try_replay(&self, event_id: &str) -> Result<Replay, sqlx::Error> {
+        let key = Key::new(event_id).get();
         let mut work = Work::begin(&self.own, self.settling()).await?;
-        let replayed = sqlx::query(REPLAY).bind(self.now()).bind(event_id).execute(&mut *work).await?;
+        let replayed = sqlx::query(REPLAY).bind(self.now()).bind(key).execute(&mut *work).await?;
         let replay = if replayed.rows_affected() > 0 {
             Replay::Queued
         } else {
-            let query = sqlx::query("SELECT state FROM idnow_webhooks_events WHERE event_id = $1");
-            match query.bind(event_id).fetch_optional(&mut *work).await? {
+            match sqlx::query(STATE).bind(key).fetch_optional(&mut *work).await? {
                 Some(row) => Replay::Refused(state(row.try_get(0)?)),
                 None => Replay::Unknown,
             }
@@ -145,7 +155,7 @@ impl Core {
         let _one_at_a_time = self.patience.lock().await;
         let completed = async {
             let mut work = Work::long(&self.own).await?;
-            let query = sqlx::query("SELECT count(*) FROM idnow_webhooks_events WHERE state = 2");
+            let query = sqlx::query("SELECT count(*) FROM idnow_webhooks_states WHERE state = 2");
             let completed = count(&query.fetch_one(&mut *work).await?, 0)?;
             work.roll_back().await?;
             Ok(completed)
@@ -161,11 +171,6 @@ impl Core {
         };
         check.await.map_err(|error| unavailable("checking whether events can be stored", &error))
     }
-}
-
-/// PostgreSQL has no such text, so nothing here has it.
-fn cannot_be(text: &str) -> bool {
-    text.contains('\0')
 }
 
 fn count(row: &PgRow, column: usize) -> Result<u64, sqlx::Error> {
@@ -192,11 +197,13 @@ fn state(number: i16) -> EventState {
 fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
     let evidence: Option<String> = row.try_get("evidence_token")?;
     let key: Option<String> = row.try_get("evidence_key")?;
+    let session: Option<Uuid> = row.try_get("session")?;
+    let session_id: Option<String> = row.try_get("session_id")?;
     Ok(StoredEvent {
         position: row.try_get("position")?,
-        id: row.try_get("event_id")?,
+        id: Key::id(row.try_get("key")?, row.try_get("event_id")?),
         name: row.try_get("name")?,
-        session_id: row.try_get("session")?,
+        session_id: session.map(|key| Key::id(key, session_id)),
         sequence: u64::try_from(row.try_get::<i64, _>("sequence")?).unwrap_or(0),
         state: state(row.try_get("state")?),
         runs: u32::try_from(row.try_get::<i32, _>("runs")?).unwrap_or(0),

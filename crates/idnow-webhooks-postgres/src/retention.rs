@@ -10,6 +10,7 @@ use crate::error::unavailable;
 use crate::operators::limit;
 use crate::work::{Alone, LIMIT, Work, micros, within};
 
+const PURGED: &str = "idnow_webhooks_purged_total";
 const STEP: usize = 500;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_mins(1);
@@ -20,11 +21,13 @@ const BREATH: Duration = Duration::from_millis(50);
 macro_rules! delete {
     ($which:literal, $order:literal) => {
         concat!(
-            "DELETE FROM idnow_webhooks_events WHERE position IN (SELECT position FROM idnow_webhooks_events WHERE ",
+            "WITH gone AS (DELETE FROM idnow_webhooks_states WHERE position IN (\
+             SELECT position FROM idnow_webhooks_states WHERE ",
             $which,
             " <= COALESCE($1::timestamptz, statement_timestamp()) - $2 * interval '1 microsecond' ORDER BY ",
             $order,
-            " LIMIT $3 FOR UPDATE SKIP LOCKED)"
+            " LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING position) \
+             DELETE FROM idnow_webhooks_events AS event USING gone WHERE event.position = gone.position"
         )
     };
 }
@@ -65,8 +68,10 @@ pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
     let purge = Purge { state: EventState::Completed, older_than: retention.get(), limit: STEP };
     loop {
         let pause = match within("forgetting events", LIMIT, core.purge(purge)).await {
-            Ok(deleted) if deleted >= STEP => BREATH,
-            Ok(_) => PAUSE,
+            Ok(deleted) => {
+                metrics::counter!(PURGED).increment(deleted as u64);
+                if deleted >= STEP { BREATH } else { PAUSE }
+            }
             Err(error) => {
                 tracing::warn!(%error, "events that are too old were not forgotten");
                 PAUSE

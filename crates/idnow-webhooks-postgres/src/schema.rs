@@ -1,7 +1,8 @@
 //! The tables, and how they came to be.
 
-use sqlx::{PgConnection, PgPool, Row};
+use sqlx::{Connection, PgConnection, PgPool, Row};
 
+use crate::connections::Connections;
 use crate::error::{ConnectError, explain};
 use crate::work::DURABLE;
 
@@ -20,9 +21,11 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    pub(crate) async fn prepare(pool: &PgPool) -> Result<Self, ConnectError> {
-        let mut transaction = pool.begin_with(DURABLE).await?;
-        let schema = migrate(&mut transaction).await?;
+    /// Makes the tables if they are missing, unless they are not to be made.
+    pub(crate) async fn prepare(connections: &Connections, create: bool) -> Result<Self, ConnectError> {
+        let mut connection = connections.acquire().await?;
+        let mut transaction = connection.begin_with(DURABLE).await?;
+        let schema = migrate(&mut transaction, create).await?;
         transaction.commit().await?;
         Ok(schema)
     }
@@ -44,7 +47,7 @@ impl From<sqlx::Error> for ConnectError {
     }
 }
 
-async fn migrate(connection: &mut PgConnection) -> Result<Schema, ConnectError> {
+async fn migrate(connection: &mut PgConnection, create: bool) -> Result<Schema, ConnectError> {
     let server = "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
                   current_setting('server_encoding'), current_schema()::text";
     let row = sqlx::query(server).fetch_one(&mut *connection).await?;
@@ -57,6 +60,9 @@ async fn migrate(connection: &mut PgConnection) -> Result<Schema, ConnectError> 
     }
     if row.try_get::<Option<String>, _>(3)?.is_none() {
         return Err(ConnectError::NoSchema);
+    }
+    if !create && place(connection).await?.is_none() {
+        return Err(ConnectError::NoStore);
     }
     // Building an index on many rows takes its time, and the other replicas wait for it.
     let patience = "SET LOCAL lock_timeout = '10min'; SET LOCAL statement_timeout = 0";

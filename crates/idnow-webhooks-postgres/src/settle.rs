@@ -7,48 +7,55 @@ use std::time::Duration;
 use idnow_webhooks_core::store::{Lease, StoreError};
 use sqlx::{PgConnection, Row};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::core::Core;
 use crate::error::{explain, is_of_one_row, too_slow};
+use crate::key::Key;
 use crate::work::{LIMIT, Work, micros, text};
 
 const BATCH: usize = 64;
 const QUEUE: usize = 1024;
 
+/// With `+ 0`, here and elsewhere, no index of those that are open fits: a planner that has not seen yet how many there
+/// are would read all of it for each event.
+///
 /// `wait` is none for what is finished. An event of inline mode is due at once: the provider decides when it comes.
 const SETTLE: &str = "
-    UPDATE idnow_webhooks_events AS event SET
+    UPDATE idnow_webhooks_states AS state SET
         state = asked.state,
         due = CASE WHEN asked.wait IS NULL THEN NULL WHEN queued OR asked.state = 1
             THEN now + asked.wait * interval '1 microsecond' ELSE now END,
         wake = CASE WHEN queued THEN now + asked.wait * interval '1 microsecond' END,
         finished_at = CASE WHEN asked.wait IS NULL THEN now END,
         runs = GREATEST(runs - asked.given_back, 0),
-        error = CASE asked.state WHEN 2 THEN NULL ELSE COALESCE(asked.error, event.error) END
-    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now), UNNEST($2::text[], $3::int8[],
-        $4::int2[], $5::int8[], $6::int4[], $7::text[]) AS asked (event_id, token, state, wait, given_back, error)
-    WHERE event.event_id = asked.event_id AND event.token = asked.token AND event.state = 1
-    RETURNING event.event_id, event.token, CASE WHEN queued THEN session END";
+        error = CASE asked.state WHEN 2 THEN NULL ELSE COALESCE(asked.error, state.error) END
+    FROM (SELECT COALESCE($1::timestamptz, statement_timestamp())) AS clock (now), UNNEST($2::uuid[], $3::int8[],
+        $4::int2[], $5::int8[], $6::int4[], $7::text[]) AS asked (key, token, state, wait, given_back, error)
+        JOIN idnow_webhooks_events AS event ON event.key = asked.key
+    WHERE state.position = event.position AND state.token = asked.token AND state.state + 0 = 1
+    RETURNING asked.key, state.token, CASE WHEN queued THEN state.session END";
 
 const COMPLETED: &str = "
-    SELECT event.event_id, event.token
-    FROM UNNEST($1::text[], $2::int8[]) AS asked (event_id, token)
-    JOIN idnow_webhooks_events AS event ON event.event_id = asked.event_id
-    WHERE event.token = asked.token AND event.state = 2";
+    SELECT asked.key, asked.token
+    FROM UNNEST($1::uuid[], $2::int8[]) AS asked (key, token)
+    JOIN idnow_webhooks_events AS event ON event.key = asked.key
+    JOIN idnow_webhooks_states AS state ON state.position = event.position
+    WHERE state.token = asked.token AND state.state + 0 = 2";
 
 /// Of all events that were put off, only the lowest of each session can run now: it holds back the others. This may be
 /// one whose lease ran out. A row that is locked is being woken or run by somebody else.
 ///
 /// An extension may also be what lets it run: the new end of the lease may be before the old one.
 const FOLLOWERS: &str = "
-    UPDATE idnow_webhooks_events SET wake = due WHERE position IN (
-        SELECT position FROM idnow_webhooks_events WHERE position IN (
-            SELECT first.position FROM UNNEST($1::text[]) AS asked (session) CROSS JOIN LATERAL (
-                SELECT position, due, wake FROM idnow_webhooks_events AS event
-                WHERE event.session = asked.session AND state < 2 AND queued
+    UPDATE idnow_webhooks_states SET wake = due WHERE position IN (
+        SELECT position FROM idnow_webhooks_states WHERE position IN (
+            SELECT first.position FROM UNNEST($1::uuid[]) AS asked (session) CROSS JOIN LATERAL (
+                SELECT position, due, wake FROM idnow_webhooks_states AS state
+                WHERE state.session = asked.session AND state < 2 AND queued
                 ORDER BY sequence, position LIMIT 1
             ) AS first WHERE first.wake > first.due
-        ) AND state < 2 FOR NO KEY UPDATE SKIP LOCKED
+        ) AND state + 0 < 2 FOR NO KEY UPDATE SKIP LOCKED
     )";
 
 /// What becomes of an event.
@@ -90,9 +97,19 @@ impl Settlement {
 
 #[derive(Debug)]
 struct Waiting {
+    key: Key,
     lease: Lease,
     settlement: Settlement,
     answer: oneshot::Sender<Result<bool, String>>,
+}
+
+/// The key of an event, and the token of a lease on it.
+type Run = (Uuid, i64);
+
+impl Waiting {
+    fn run(&self) -> Run {
+        (self.key.get(), token(&self.lease))
+    }
 }
 
 /// Where settlements wait. Their lane ends when this is gone.
@@ -106,13 +123,9 @@ impl Settles {
     }
 
     pub(crate) async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<(), StoreError> {
-        // No event has such an id, and a batch that asks for it is refused.
-        if lease.event_id.contains('\0') {
-            return Err(StoreError::LeaseLost(Arc::clone(&lease.event_id)));
-        }
         let (answer, answered) = oneshot::channel();
         let stopped = || StoreError::unavailable("noting the end of a run: the store has stopped");
-        let waiting = Waiting { lease: lease.clone(), settlement, answer };
+        let waiting = Waiting { key: Key::new(&lease.event_id), lease: lease.clone(), settlement, answer };
         self.0.send(waiting).await.map_err(|_| stopped())?;
         match answered.await.map_err(|_| stopped())? {
             Ok(true) => Ok(()),
@@ -179,82 +192,74 @@ async fn settle(core: &Core, batch: &[Waiting]) -> Result<Vec<bool>, sqlx::Error
     let mut left: Vec<usize> = (0..batch.len()).collect();
     // One statement changes a row once, so what else was asked about the same event goes into the next.
     while !left.is_empty() {
-        let mut ids = HashSet::new();
+        let mut keys = HashSet::new();
         let (mut round, rest): (Vec<_>, Vec<_>) = left
             .into_iter()
             .filter_map(|at| Some((at, batch.get(at)?)))
-            .partition(|(_, waiting)| ids.insert(&*waiting.lease.event_id));
+            .partition(|(_, waiting)| keys.insert(waiting.key));
         left = rest.into_iter().map(|(at, _)| at).collect();
         // In one order everywhere: otherwise two batches could wait for each other.
-        round.sort_unstable_by_key(|(_, waiting)| &*waiting.lease.event_id);
+        round.sort_unstable_by_key(|(_, waiting)| waiting.key);
         let (places, round): (Vec<_>, Vec<_>) = round.into_iter().unzip();
         let settled = update(&mut work, core, &round).await?;
         for (at, waiting) in places.into_iter().zip(round) {
-            let Some(session) = settled.get(&(&*waiting.lease.event_id, token(&waiting.lease))) else {
+            let Some(session) = settled.get(&waiting.run()) else {
                 continue;
             };
             held.insert(at);
-            sessions.extend(session.clone());
+            sessions.extend(*session);
         }
     }
     let again = |(at, waiting): &(usize, &Waiting)| {
         !held.contains(at) && matches!(waiting.settlement, Settlement::Complete)
     };
     let again: Vec<_> = batch.iter().enumerate().filter(again).collect();
-    let completed = completed(&mut work, again.iter().map(|(_, waiting)| &waiting.lease)).await?;
+    let completed = completed(&mut work, again.iter().map(|(_, waiting)| waiting.run())).await?;
     held.extend(again.into_iter().zip(completed).filter_map(|((at, _), completed)| completed.then_some(at)));
     wake_followers(&mut work, sessions).await?;
     work.commit().await?;
     Ok((0..batch.len()).map(|at| held.contains(&at)).collect())
 }
 
-/// The leases that were held, each with the session that may go on.
-async fn update<'a>(
+/// The runs whose leases were held, each with the session that may go on.
+async fn update(
     connection: &mut PgConnection,
     core: &Core,
-    round: &[&'a Waiting],
-) -> Result<HashMap<(&'a str, i64), Option<String>>, sqlx::Error> {
-    let (mut ids, mut tokens, mut states, mut waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut given_back, mut errors) = (Vec::new(), Vec::new());
-    for Waiting { lease, settlement, .. } in round {
-        ids.push(&*lease.event_id);
-        tokens.push(token(lease));
+    round: &[&Waiting],
+) -> Result<HashMap<Run, Option<Uuid>>, sqlx::Error> {
+    let (keys, tokens): (Vec<_>, Vec<_>) = round.iter().map(|waiting| waiting.run()).unzip();
+    let (mut states, mut waits, mut given_back) = (Vec::new(), Vec::new(), Vec::new());
+    let mut errors = Vec::new();
+    for Waiting { settlement, .. } in round {
         states.push(settlement.state());
         waits.push(settlement.wait());
         given_back.push(i32::from(matches!(settlement, Settlement::Release)));
         errors.push(settlement.error());
     }
-    let query = sqlx::query(SETTLE).bind(core.now()).bind(&ids).bind(&tokens).bind(states).bind(waits);
+    let query = sqlx::query(SETTLE).bind(core.now()).bind(keys).bind(tokens).bind(states).bind(waits);
     let rows = query.bind(given_back).bind(errors).fetch_all(connection).await?;
-    let known: HashSet<_> = ids.into_iter().collect();
-    let mut settled = HashMap::new();
-    for row in rows {
-        if let Some(id) = known.get(row.try_get::<&str, _>(0)?) {
-            settled.insert((*id, row.try_get(1)?), row.try_get(2)?);
-        }
-    }
-    Ok(settled)
+    rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
 }
 
-/// Which of them were completed under these very leases before.
+/// Which of the runs were completed before.
 async fn completed(
     connection: &mut PgConnection,
-    leases: impl Iterator<Item = &Lease>,
+    runs: impl Iterator<Item = Run>,
 ) -> Result<Vec<bool>, sqlx::Error> {
-    let (ids, tokens): (Vec<_>, Vec<_>) = leases.map(|lease| (&*lease.event_id, token(lease))).unzip();
-    if ids.is_empty() {
+    let (keys, tokens): (Vec<_>, Vec<_>) = runs.unzip();
+    if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query(COMPLETED).bind(&ids).bind(&tokens).fetch_all(connection).await?;
+    let rows = sqlx::query(COMPLETED).bind(&keys).bind(&tokens).fetch_all(connection).await?;
     let found = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    let found: HashSet<(&str, i64)> = found.collect::<Result<_, sqlx::Error>>()?;
-    Ok(ids.into_iter().zip(tokens).map(|lease| found.contains(&lease)).collect())
+    let found: HashSet<Run> = found.collect::<Result<_, sqlx::Error>>()?;
+    Ok(keys.into_iter().zip(tokens).map(|run| found.contains(&run)).collect())
 }
 
 /// Lets the next of each session be looked at.
 pub(crate) async fn wake_followers(
     connection: &mut PgConnection,
-    sessions: Vec<String>,
+    sessions: Vec<Uuid>,
 ) -> Result<(), sqlx::Error> {
     if !sessions.is_empty() {
         sqlx::query(FOLLOWERS).bind(sessions).execute(connection).await?;

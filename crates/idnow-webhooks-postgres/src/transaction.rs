@@ -7,24 +7,29 @@ use std::sync::Arc;
 use idnow_webhooks_core::event::Event;
 use idnow_webhooks_core::store::{Lease, StoreError};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row, Transaction};
+use uuid::Uuid;
 
 use crate::core::Core;
 use crate::error::unavailable;
+use crate::key::Key;
 use crate::settle::{token, wake_followers};
 use crate::store::PostgresStore;
 use crate::work::{FOR_HANDLER, LIMIT, within};
 
 /// Locked so, the event cannot be claimed, even when its lease runs out; but the lease can be extended.
 const HOLD: &str = "
-    SELECT FROM idnow_webhooks_events WHERE event_id = $1 AND token = $2 AND state = 1 FOR KEY SHARE";
+    SELECT FROM idnow_webhooks_events AS event JOIN idnow_webhooks_states AS state ON state.position = event.position
+    WHERE event.key = $1 AND state.token = $2 AND state.state + 0 = 1 FOR KEY SHARE OF state";
 
 const COMPLETED: &str = "
-    SELECT FROM idnow_webhooks_events WHERE event_id = $1 AND token = $2 AND state = 2";
+    SELECT FROM idnow_webhooks_events AS event JOIN idnow_webhooks_states AS state ON state.position = event.position
+    WHERE event.key = $1 AND state.token = $2 AND state.state + 0 = 2";
 
 const COMPLETE: &str = "
-    UPDATE idnow_webhooks_events SET state = 2, due = NULL, wake = NULL, error = NULL,
+    UPDATE idnow_webhooks_states AS state SET state = 2, due = NULL, wake = NULL, error = NULL,
         finished_at = COALESCE($1::timestamptz, clock_timestamp())
-    WHERE event_id = $2 AND token = $3 AND state = 1
+    FROM idnow_webhooks_events AS event
+    WHERE event.key = $2 AND state.position = event.position AND state.token = $3 AND state.state + 0 = 1
     RETURNING CASE WHEN queued THEN session END";
 
 /// A transaction in which a handler's writes and the completion of its event are committed together, or not at all.
@@ -112,19 +117,15 @@ impl PostgresStore {
     /// The same for whoever holds the lease on an event.
     pub async fn transaction_under(&self, lease: &Lease) -> Result<PostgresTransaction, StoreError> {
         const WHAT: &str = "beginning a handler's transaction";
-        // No event has such an id, and PostgreSQL has no such text.
-        if lease.event_id.contains('\0') {
-            return Err(lost(lease));
-        }
-        let core = self.core();
+        let (core, key) = (self.core(), Key::new(&lease.event_id));
         let begin = async {
             let mut transaction = core.handlers.begin_with(FOR_HANDLER).await?;
-            let query = sqlx::query(HOLD).bind(&*lease.event_id).bind(token(lease));
+            let query = sqlx::query(HOLD).bind(key.get()).bind(token(lease));
             let held = query.fetch_optional(&mut *transaction).await?;
             if held.is_some() {
                 return Ok(Held::Yes(transaction));
             }
-            let query = sqlx::query(COMPLETED).bind(&*lease.event_id).bind(token(lease));
+            let query = sqlx::query(COMPLETED).bind(key.get()).bind(token(lease));
             let completed = query.fetch_optional(&mut *transaction).await?;
             transaction.rollback().await?;
             Ok(if completed.is_some() { Held::UntilCompleted } else { Held::No })
@@ -188,9 +189,10 @@ impl PostgresTransaction {
             core.schema.key
         );
         sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *self.transaction).await?;
-        let complete = sqlx::query(COMPLETE).bind(core.now()).bind(&*lease.event_id).bind(token(lease));
+        let key = Key::new(&lease.event_id);
+        let complete = sqlx::query(COMPLETE).bind(core.now()).bind(key.get()).bind(token(lease));
         let Some(row) = complete.fetch_optional(&mut *self.transaction).await? else { return Ok(false) };
-        let session: Option<String> = row.try_get(0)?;
+        let session: Option<Uuid> = row.try_get(0)?;
         wake_followers(&mut self.transaction, session.into_iter().collect()).await?;
         Ok(true)
     }

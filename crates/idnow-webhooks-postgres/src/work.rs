@@ -4,10 +4,11 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 use idnow_webhooks_core::store::StoreError;
 
+use crate::connections::{Connections, Worked};
 use crate::error::too_slow;
 
 /// How long one call may take, the wait for a connection included. The server gives up earlier, after
@@ -65,12 +66,13 @@ pub(crate) enum Alone {
 /// A transaction. One that is not committed closes its connection: whatever state that is in, nobody else sees it.
 pub(crate) struct Work {
     connection: PoolConnection<Postgres>,
+    worked: Worked,
     done: bool,
 }
 
 impl Work {
-    pub(crate) async fn begin(pool: &PgPool, alone: Alone) -> Result<Self, sqlx::Error> {
-        let mut work = Self { connection: pool.acquire().await?, done: false };
+    pub(crate) async fn begin(connections: &Connections, alone: Alone) -> Result<Self, sqlx::Error> {
+        let mut work = Self::single(connections).await?;
         // All in one message to the server.
         let begin = match alone {
             Alone::No => sqlx::raw_sql(BEGIN),
@@ -86,16 +88,16 @@ impl Work {
     }
 
     /// For one statement that may look at every row.
-    pub(crate) async fn long(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut work = Self { connection: pool.acquire().await?, done: false };
+    pub(crate) async fn long(connections: &Connections) -> Result<Self, sqlx::Error> {
+        let mut work = Self::single(connections).await?;
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = '1min'";
         sqlx::raw_sql(begin).execute(&mut *work.connection).await?;
         Ok(work)
     }
 
     /// For one statement, which is a transaction of its own and commits itself.
-    pub(crate) async fn single(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Ok(Self { connection: pool.acquire().await?, done: false })
+    pub(crate) async fn single(connections: &Connections) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: connections.acquire().await?, worked: connections.worked(), done: false })
     }
 
     /// The single statement has ended well.
@@ -132,7 +134,9 @@ impl DerefMut for Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        if !self.done {
+        if self.done {
+            self.worked.note();
+        } else {
             self.connection.close_on_drop();
         }
     }

@@ -25,8 +25,9 @@ pub struct Row {
 }
 
 /// Without an index: one that is out of step with its table must not hide a row.
-const EVENTS: &str =
-    "SELECT CAST(event_id AS TEXT), CAST(state AS TEXT), CAST(runs AS TEXT) FROM idnow_webhooks_events";
+const POSTGRES_EVENTS: &str = "
+    SELECT COALESCE(event_id, CAST(key AS text), 'no event'), CAST(state AS text), CAST(runs AS text)
+    FROM idnow_webhooks_events FULL JOIN idnow_webhooks_states USING (position)";
 const SQLITE_EVENTS: &str = "
     SELECT CASE typeof(event_id) WHEN 'blob' THEN lower(hex(event_id)) ELSE event_id END,
         CAST(state AS TEXT), CAST(runs AS TEXT)
@@ -50,7 +51,7 @@ impl Database {
 
     /// Every event, in any order.
     pub async fn events(&self) -> Vec<Row> {
-        let statement = if matches!(self, Self::Sqlite(_)) { SQLITE_EVENTS } else { EVENTS };
+        let statement = if matches!(self, Self::Sqlite(_)) { SQLITE_EVENTS } else { POSTGRES_EVENTS };
         let row = |row: Vec<String>| Row {
             id: canonical(&row[0]),
             state: row[1].parse().unwrap(),
@@ -61,7 +62,11 @@ impl Database {
 
     /// How many events are neither completed nor dead letters.
     pub async fn unfinished(&self) -> i64 {
-        self.number("SELECT CAST(count(*) AS TEXT) FROM idnow_webhooks_events WHERE state < 2").await
+        self.number(match self {
+            Self::Sqlite(_) => "SELECT CAST(count(*) AS TEXT) FROM idnow_webhooks_events WHERE state < 2",
+            Self::Postgres(_) => "SELECT CAST(count(*) AS text) FROM idnow_webhooks_states WHERE state < 2",
+        })
+        .await
     }
 
     /// The events that handlers have counted, and how durable the connections were by which they did.
@@ -77,8 +82,9 @@ impl Database {
 
     /// The leases, by event, with the time at which each ends, in microseconds since the epoch. PostgreSQL only.
     pub async fn leases(&self) -> HashMap<String, i64> {
-        let statement = "SELECT event_id, CAST(CAST(extract(epoch FROM due) * 1000000 AS bigint) AS text)
-            FROM idnow_webhooks_events WHERE state = 1";
+        let statement = "SELECT COALESCE(event_id, CAST(key AS text)),
+                CAST(CAST(extract(epoch FROM due) * 1000000 AS bigint) AS text)
+            FROM idnow_webhooks_events JOIN idnow_webhooks_states USING (position) WHERE state = 1";
         let rows = self.rows(statement).await;
         rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
     }

@@ -76,7 +76,14 @@ impl PrivatePostgres {
     /// it first if it runs. Returns when it accepts connections.
     pub async fn restart(&self) -> Result<(), PrivatePostgresError> {
         let server = Arc::clone(&self.server);
-        blocking(move || server.restart()).await?;
+        blocking(move || server.restart(false)).await?;
+        self.ready().await
+    }
+
+    /// The same, as a standby, which can only be read: until it is promoted, by `SELECT pg_promote()`.
+    pub async fn restart_as_standby(&self) -> Result<(), PrivatePostgresError> {
+        let server = Arc::clone(&self.server);
+        blocking(move || server.restart(true)).await?;
         self.ready().await
     }
 

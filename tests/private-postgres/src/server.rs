@@ -124,8 +124,12 @@ impl Server {
         }
     }
 
-    pub(crate) fn restart(&self) -> Result<(), PrivatePostgresError> {
+    pub(crate) fn restart(&self, standby: bool) -> Result<(), PrivatePostgresError> {
         self.stop()?;
+        if standby {
+            let signal = self.folder.path().join("data/standby.signal");
+            std::fs::write(signal, "").map_err(PrivatePostgresError::io("cannot make it a standby"))?;
+        }
         self.launch()
     }
 
@@ -185,7 +189,7 @@ impl Server {
         // The eighth line of this file tells how far it is.
         while !std::fs::read_to_string(&ready).is_ok_and(|text| {
             text.lines().next() == Some(line.trim())
-                && text.lines().nth(7).is_some_and(|state| state.trim() == "ready")
+                && text.lines().nth(7).is_some_and(|state| ["ready", "standby"].contains(&state.trim()))
         }) {
             if let Err(error) = self.check() {
                 // Its supervisor waits for a word.

@@ -6,10 +6,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::Inner;
+use super::{Inner, tell};
 use crate::event::{Arrival, RawEvent, Run};
 use crate::handler::{HandlerError, HandlerResult};
-use crate::store::call::measured;
+use crate::store::call::{guarded, measured};
 use crate::store::{ClaimedEvent, Lease, StoreError};
 use crate::telemetry::{self, work::Ending};
 use crate::turns::Turn;
@@ -51,7 +51,7 @@ impl Settlement {
 }
 
 /// So far ahead, or as far as time goes.
-fn in_future(wait: Duration) -> Instant {
+pub(super) fn in_future(wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     Instant::now() + wait.min(FAR)
 }
@@ -113,12 +113,15 @@ impl Inner {
         let mut ends = in_future(self.lease);
         loop {
             tokio::time::sleep(self.lease / 3).await;
-            match measured("extend", self.store.extend(&lease, self.lease)).await {
+            let started = Instant::now();
+            let extended = guarded(self.store.extend(&lease, self.lease)).await;
+            tell(|| telemetry::work::store_call("extend", &extended, started));
+            match extended {
                 Ok(()) => ends = in_future(self.lease),
                 Err(StoreError::LeaseLost(_)) => return,
                 Err(_) if Instant::now() >= ends => return,
                 // The lease still lasts, and the store may be back before it ends.
-                Err(error) => telemetry::work::extend_failed(&lease, &error),
+                Err(error) => tell(|| telemetry::work::extend_failed(&lease, &error)),
             }
         }
     }

@@ -5,13 +5,14 @@ mod job;
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::handler::panic_message;
@@ -22,7 +23,7 @@ use crate::telemetry;
 use crate::turns::Turns;
 
 pub use builder::{WorkerBuilder, WorkerError};
-use job::Heartbeat;
+use job::{Heartbeat, in_future};
 
 /// How long to wait after a claim that failed: a store that is back must not wait long for its workers.
 const CLAIM_AGAIN: Backoff =
@@ -159,7 +160,12 @@ impl Inner {
         while let Err(panic) = turns {
             turns = AssertUnwindSafe(self.turns(&mut jobs, &mut stop, Some(panic))).catch_unwind().await;
         }
-        self.drain(jobs).await;
+        let until = in_future(self.drain_limit);
+        // Each panic comes with the end of a job, so there are no more of them than jobs.
+        while let Err(panic) = AssertUnwindSafe(self.drain(&mut jobs, until)).catch_unwind().await {
+            tell(|| telemetry::work::worker_panicked(panic_message(&*panic)));
+        }
+        self.give_back(jobs).await;
     }
 
     /// Works until it is to stop.
@@ -225,14 +231,20 @@ impl Inner {
         }
     }
 
-    async fn drain(&self, mut jobs: Jobs) {
+    async fn drain(&self, jobs: &mut Jobs, until: Instant) {
         let all = async {
             while !jobs.leases.is_empty() {
                 jobs.ended().await;
             }
             self.handling.told().await;
         };
-        if tokio::time::timeout(self.drain_limit, all).await.is_ok() {
+        // Those that are left are given back.
+        let _ = tokio::time::timeout_at(until, all).await;
+    }
+
+    /// Stops what still runs.
+    async fn give_back(&self, mut jobs: Jobs) {
+        if jobs.leases.is_empty() {
             return;
         }
         jobs.tasks.abort_all();
@@ -245,12 +257,25 @@ impl Inner {
         };
         let _ = tokio::time::timeout(STOP_LIMIT, all).await;
         // One that blocks its thread runs on, so nobody else may have its event yet.
-        jobs.leases.values().for_each(telemetry::work::not_stopped);
+        for lease in jobs.leases.values() {
+            tell(|| telemetry::work::not_stopped(lease));
+        }
         for lease in &stopped {
-            if let Err(error) = measured("release", self.store.release(lease)).await {
-                telemetry::work::release_failed(lease, &error);
+            let started = Instant::now();
+            let released = guarded(self.store.release(lease)).await;
+            tell(|| telemetry::work::store_call("release", &released, started));
+            if let Err(error) = released {
+                tell(|| telemetry::work::release_failed(lease, &error));
             }
         }
+    }
+}
+
+/// For telling of what must go on all the same when the user's log or metrics backend panics.
+fn tell(what: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(what)) {
+        // It may be the log itself: then nobody can be told.
+        drop(catch_unwind(AssertUnwindSafe(|| telemetry::work::worker_panicked(panic_message(&*panic)))));
     }
 }
 

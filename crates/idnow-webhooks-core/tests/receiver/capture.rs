@@ -69,6 +69,21 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Capture {
     }
 }
 
+/// A log that panics whenever it is told something with these words.
+struct Broken(&'static str);
+
+impl<S: Subscriber> Layer<S> for Broken {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::new();
+        event.record(&mut Visitor(&mut fields));
+        assert!(!format!("{fields:?}").contains(self.0), "the log is broken");
+    }
+}
+
+pub(crate) fn broken_log(words: &'static str) -> DefaultGuard {
+    tracing::subscriber::set_default(tracing_subscriber::registry().with(Broken(words)))
+}
+
 impl Capture {
     pub(crate) fn start() -> (Self, DefaultGuard) {
         let capture = Self::default();

@@ -7,7 +7,7 @@ use idnow_webhooks_core::store::{EventState, EventStore};
 use idnow_webhooks_testkit::{Provider, SampleEvent};
 use tokio::time::sleep;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, broken_log};
 use crate::scripted::ScriptedStore;
 use crate::worker::worker;
 use crate::{codes, counting, runs};
@@ -76,18 +76,21 @@ async fn a_worker_goes_on_with_all_that_runs() {
     }
 }
 
+/// An error of the user's that cannot be shown.
+#[derive(Debug)]
+struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("this error cannot be shown")
+    }
+}
+
+impl std::error::Error for Broken {}
+
 /// An error of the user's that cannot be shown breaks a run where nobody expects it.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_panics_is_told_and_its_place_is_free_again() {
-    #[derive(Debug)]
-    struct Broken;
-    impl std::fmt::Display for Broken {
-        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            panic!("this error cannot be shown")
-        }
-    }
-    impl std::error::Error for Broken {}
-
     let (log, _guard) = Capture::start();
     let provider = Provider::new();
     let store = ScriptedStore::default();
@@ -107,4 +110,63 @@ async fn a_run_that_panics_is_told_and_its_place_is_free_again() {
     worker.stop().await;
     assert!(log.everything().contains("this error cannot be shown"), "{}", log.everything());
     assert_eq!(store.get(created.event_id()).await.unwrap().unwrap().state, EventState::Completed);
+}
+
+/// The log panics when it is told of a run that did: the others are waited for, and what does not end is given back.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_panics_while_the_worker_stops_costs_nothing() {
+    let _guard = broken_log("panicked");
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let receiver = provider.receiver().queued(store.clone()).build().unwrap();
+    let mut events = vec![SampleEvent::created(), SampleEvent::completed()];
+    events.extend((0..5).map(|_| SampleEvent::created()));
+    for event in &events {
+        provider.deliver(&receiver, event).await;
+    }
+    let ids: Vec<_> = events.iter().map(|event| event.event_id().to_owned()).collect();
+    let (slow, endless) = (ids[0].clone(), ids[1].clone());
+    let router = EventRouter::new().on_any(move |event| {
+        let seconds = if event.id == endless { 3600 } else { 2 };
+        let extra = if event.id == slow { 5 } else { 0 };
+        let fails = seconds == 2 && extra == 0;
+        async move {
+            sleep((seconds + extra) * SECOND).await;
+            if fails { Err(Broken.into()) } else { Ok(()) }
+        }
+    });
+    let limits = worker(&store, router).handler_limit(7200 * SECOND).drain_limit(20 * SECOND);
+    let worker = limits.start().unwrap();
+    sleep(SECOND).await;
+    worker.stop().await;
+    let state = async |id: &str| store.get(id).await.unwrap().unwrap().state;
+    assert_eq!(state(&ids[0]).await, EventState::Completed);
+    assert_eq!(state(&ids[1]).await, EventState::Waiting, "given back");
+}
+
+/// The log panics whenever it is told that a lease could not be extended: that is no reason to give it up.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_panics_ends_no_lease() {
+    let _guard = broken_log("could not be extended");
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let receiver = provider.receiver().queued(store.clone()).build().unwrap();
+    let event = SampleEvent::completed();
+    provider.deliver(&receiver, &event).await;
+    let (router, count) = counting(|_| async {
+        sleep(20 * SECOND).await;
+        Ok(())
+    });
+    let worker = worker(&store, router).start().unwrap();
+    sleep(SECOND / 2).await;
+    for _ in 0..3 {
+        store.fail_extend(true);
+        sleep(SECOND).await;
+        store.fail_extend(false);
+        sleep(3 * SECOND).await;
+    }
+    sleep(20 * SECOND).await;
+    worker.stop().await;
+    let stored = store.get(event.event_id()).await.unwrap().unwrap();
+    assert_eq!((stored.state, stored.runs, runs(&count)), (EventState::Completed, 1, 1));
 }

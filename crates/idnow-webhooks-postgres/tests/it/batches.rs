@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use idnow_webhooks_core::store::{EventStore, Insertion, StoreError};
+use idnow_webhooks_core::store::{EventFilter, EventStore, Insertion, StoreError};
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_testkit::SampleEvent;
 use sqlx::PgPool;
@@ -69,7 +69,7 @@ async fn commits_are_durable_whatever_the_database_is_set_to() {
                     current_setting('idle_in_transaction_session_timeout'));
             RETURN NULL;
          END $$;
-         CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON idnow_webhooks_events EXECUTE FUNCTION note()",
+         CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON idnow_webhooks_states EXECUTE FUNCTION note()",
     )
     .await;
     store.insert(event()).await.unwrap();
@@ -149,7 +149,9 @@ async fn a_row_that_is_refused_does_not_keep_the_others_out() {
     let url = database().await;
     let store = PostgresStore::builder().insert_lanes(1).connect(&url).await.unwrap();
     let pool = pool(&url).await;
-    run(&pool, "ALTER TABLE idnow_webhooks_events ADD CHECK (event_id <> 'bad' AND error <> 'bad')").await;
+    let refuse = "ALTER TABLE idnow_webhooks_events ADD CHECK (event_id <> 'bad');
+        ALTER TABLE idnow_webhooks_states ADD CHECK (error <> 'bad')";
+    run(&pool, refuse).await;
     let insert = |id: &'static str| {
         let store = store.clone();
         tokio::spawn(async move { store.insert(event_with_id(id)).await })
@@ -207,6 +209,72 @@ async fn texts_come_back_as_they_were() {
     assert_eq!(store.get(&event.id).await.unwrap().unwrap().error.as_deref(), Some("a\u{fffd}b"));
 }
 
+/// What the planner knows of the tables is from a time when nothing was open.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_looks_at_its_own_event_only() {
+    const EVENTS: u16 = 2000;
+    let url = database().await;
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let pool = pool(&url).await;
+    run(&pool, "ALTER TABLE idnow_webhooks_states SET (autovacuum_enabled = false)").await;
+    run(&pool, &crate::retention::old(2, true, 1, 20_000, "old")).await;
+    run(&pool, "VACUUM (ANALYZE) idnow_webhooks_events, idnow_webhooks_states").await;
+    let inserts = (0..EVENTS).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.insert(event()).await.unwrap() })
+    });
+    for insert in inserts.collect::<Vec<_>>() {
+        insert.await.unwrap();
+    }
+    let claimed = claim(&store, EVENTS.into()).await;
+    let read = "SELECT sum(idx_tup_read)::int8 FROM pg_stat_user_indexes WHERE relname LIKE 'idnow%'";
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let before = number(&pool, read).await;
+    let completes = claimed.into_iter().map(|event| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            if event.lease.token % 10 == 0 {
+                store.transaction_under(&event.lease).await.unwrap().commit().await.unwrap();
+            } else {
+                store.complete(&event.lease).await.unwrap();
+            }
+        })
+    });
+    for complete in completes.collect::<Vec<_>>() {
+        complete.await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let each = (number(&pool, read).await - before) / i64::from(EVENTS);
+    assert!(each <= 16, "{each} entries of indexes for each event");
+}
+
+/// The key that stands for a text in the index may itself be the id of another event.
+#[tokio::test]
+async fn ids_that_look_alike_are_apart() {
+    let url = database().await;
+    let (store, pool) = (PostgresStore::connect(&url).await.unwrap(), pool(&url).await);
+    let usual = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    let ids =
+        ["a", "ca978112-ca1b-8dca-bac2-31b39a23dc4d", usual, &usual.to_uppercase(), &usual.replace('-', "")];
+    for id in ids {
+        let event = SampleEvent::completed().with_event_id(id).with_session_id(id);
+        assert_eq!(store.insert(new(&event)).await.unwrap(), Insertion::New, "{id}");
+        assert_eq!(store.insert(new(&event)).await.unwrap(), Insertion::Duplicate, "{id}");
+    }
+    for id in ids {
+        let stored = store.get(id).await.unwrap().unwrap();
+        assert_eq!((stored.id.as_str(), stored.session_id.as_deref()), (id, Some(id)));
+        let session = EventFilter { session_id: Some(id.to_owned()), limit: 9, ..EventFilter::default() };
+        let listed: Vec<_> = store.list(&session).await.unwrap().into_iter().map(|event| event.id).collect();
+        assert_eq!(listed, [id]);
+    }
+    let keys = "SELECT count(*) FROM idnow_webhooks_events WHERE event_id IS NULL AND session_id IS NULL";
+    assert_eq!(number(&pool, keys).await, 1, "only the usual form is kept as a key alone");
+    let claimed: Vec<_> =
+        claim(&store, 9).await.into_iter().map(|event| event.lease.event_id.to_string()).collect();
+    assert_eq!(claimed, ids);
+}
+
 /// A caller that goes away leaves the others of its batch alone.
 #[tokio::test]
 async fn a_caller_may_go_away() {
@@ -216,4 +284,44 @@ async fn a_caller_may_go_away() {
         let _ = tokio::time::timeout(Duration::from_micros(300), gone).await;
         assert_eq!(store.insert(event()).await.unwrap(), Insertion::New);
     }
+}
+
+/// A restore that brought back the one table and not the other: the provider must not take it for handled.
+#[tokio::test]
+async fn an_event_whose_state_is_lost_is_an_error_until_it_is_mended() {
+    let url = database().await;
+    let (store, pool) =
+        (PostgresStore::builder().insert_lanes(1).connect(&url).await.unwrap(), pool(&url).await);
+    let (lost, whole) = (event(), event());
+    store.insert(whole.clone()).await.unwrap();
+    store.insert(lost.clone()).await.unwrap();
+    let position = "SELECT max(position) FROM idnow_webhooks_events";
+    run(&pool, &format!("DELETE FROM idnow_webhooks_states WHERE position = ({position})")).await;
+    let new = event();
+    let (again, other, fresh) =
+        tokio::join!(store.insert(lost.clone()), store.insert(whole), store.insert(new));
+    let error = again.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(
+        error.to_string().contains("no row in idnow_webhooks_states: restore that row, or delete"),
+        "{error}"
+    );
+    assert!(error.to_string().contains(&*lost.id), "{error}");
+    assert_eq!((other.unwrap(), fresh.unwrap()), (Insertion::Duplicate, Insertion::New));
+    let error = store.begin(lost.clone(), Duration::from_secs(9)).await.unwrap_err();
+    assert!(error.to_string().contains("no row in idnow_webhooks_states"), "{error}");
+    run(&pool, &format!("DELETE FROM idnow_webhooks_events WHERE key = '{}'", lost.id)).await;
+    assert_eq!(store.insert(lost).await.unwrap(), Insertion::New);
+}
+
+/// An event that is being handled has not failed, whatever its handler is told of it.
+#[tokio::test]
+async fn what_is_begun_inline_and_cannot_be_read_has_no_error_yet() {
+    let url = database().await;
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let mut unreadable = event();
+    unreadable.dead = Some("`payload` is missing".into());
+    let id = unreadable.id.clone();
+    store.begin(unreadable, Duration::from_secs(9)).await.unwrap();
+    assert_eq!(store.get(&id).await.unwrap().unwrap().error, None);
 }

@@ -117,7 +117,7 @@ async fn an_event_is_not_put_off_when_the_one_before_it_ends_just_then() {
     let mut claim = pool(&url).await.begin().await.unwrap();
     let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('public', $1))");
     lock.bind(0x6964_6e6f_775f_7765_i64).execute(&mut *claim).await.unwrap();
-    let put_off = "UPDATE idnow_webhooks_events SET wake = wake + interval '1 hour' WHERE sequence = 2";
+    let put_off = "UPDATE idnow_webhooks_states SET wake = wake + interval '1 hour' WHERE sequence = 2";
     sqlx::query(put_off).execute(&mut *claim).await.unwrap();
     let commit = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -165,7 +165,7 @@ async fn the_time_is_the_servers() {
     let pool = pool(&url).await;
     store.insert(event()).await.unwrap();
     let claimed = claim_for(&store, 1, Duration::from_secs(100)).await.remove(0);
-    let rest = "SELECT round(extract(epoch FROM due - clock_timestamp()))::int8 FROM idnow_webhooks_events";
+    let rest = "SELECT round(extract(epoch FROM due - clock_timestamp()))::int8 FROM idnow_webhooks_states";
     assert!((95..=100).contains(&number(&pool, rest).await));
     store.extend(&claimed.lease, Duration::from_secs(200)).await.unwrap();
     assert!((195..=200).contains(&number(&pool, rest).await));
@@ -226,7 +226,7 @@ async fn locked_rows_are_passed_over() {
     store.insert(event()).await.unwrap();
     store.insert(event()).await.unwrap();
     let mut lock = pool.begin().await.unwrap();
-    let query = "SELECT FROM idnow_webhooks_events WHERE position = 1 FOR UPDATE";
+    let query = "SELECT FROM idnow_webhooks_states WHERE position = 1 FOR UPDATE";
     sqlx::query(query).execute(&mut *lock).await.unwrap();
     assert_eq!(claim(&store, 10).await.len(), 1);
     lock.rollback().await.unwrap();

@@ -75,10 +75,11 @@ async fn nothing_that_was_answered_is_lost_when_the_server_is_killed() {
     );
     let pool = pool(&url).await;
     let here =
-        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM idnow_webhooks_events WHERE event_id = ANY($1)");
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM idnow_webhooks_events WHERE key::text = ANY($1)");
     let ids: Vec<_> = stored.iter().map(ToString::to_string).collect();
     assert_eq!(usize::try_from(here.bind(&ids).fetch_one(&pool).await.unwrap()), Ok(ids.len()));
-    let here = "SELECT count(*) FROM idnow_webhooks_events WHERE state = 2 AND event_id = ANY($1)";
+    let here = "SELECT count(*) FROM idnow_webhooks_events JOIN idnow_webhooks_states USING (position)
+        WHERE state = 2 AND key::text = ANY($1)";
     let ids: Vec<_> = completed.iter().map(ToString::to_string).collect();
     let here = sqlx::query_scalar::<_, i64>(here).bind(&ids).fetch_one(&pool).await.unwrap();
     assert_eq!(usize::try_from(here), Ok(ids.len()));
@@ -216,7 +217,7 @@ async fn a_lock_that_is_held_too_long_is_an_error() {
     let pool = pool(&url).await;
     store.insert(event()).await.unwrap();
     let mut lock = pool.begin().await.unwrap();
-    sqlx::query("LOCK TABLE idnow_webhooks_events").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE idnow_webhooks_states, idnow_webhooks_events").execute(&mut *lock).await.unwrap();
     let started = Instant::now();
     let ordered = Claim { limit: 1, lease: MINUTE, order: SessionOrder::default() };
     let (insert, claimed) = tokio::join!(store.insert(event()), store.claim(ordered));
@@ -241,7 +242,7 @@ async fn many_that_wait_for_a_lock_wait_together() {
     }
     let claimed = claim(&store, 10).await;
     let mut lock = pool.begin().await.unwrap();
-    sqlx::query("LOCK TABLE idnow_webhooks_events").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE idnow_webhooks_states, idnow_webhooks_events").execute(&mut *lock).await.unwrap();
     let started = Instant::now();
     let complete = |event: ClaimedEvent| {
         let store = store.clone();

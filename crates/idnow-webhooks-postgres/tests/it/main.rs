@@ -2,8 +2,11 @@
 
 mod batches;
 mod claiming;
+mod connections;
 mod failures;
 mod notices;
+mod outages;
+mod proxy;
 mod retention;
 mod schema;
 mod support;

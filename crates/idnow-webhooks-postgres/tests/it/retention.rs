@@ -1,22 +1,23 @@
+use std::cell::Cell;
 use std::time::Duration;
 
 use idnow_webhooks_core::store::{EventState, EventStore, Insertion, Purge, Retention};
 use idnow_webhooks_postgres::PostgresStore;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::support::{database, event, number, pool, run, soon};
 
-const EVENTS: &str = "INSERT INTO idnow_webhooks_events
-    (event_id, sequence, state, queued, runs, token, received_at, due, finished_at, data)
-    SELECT 'old' || n, 1, state, queued, 1, 1, at, CASE WHEN state < 2 THEN at END, CASE WHEN state > 1 THEN at END, '{}'
-    FROM generate_series(1, count) n, (SELECT now() - age * interval '1 day' AS at) t";
-
-fn old(state: u8, queued: bool, age: u32, count: u32, name: &str) -> String {
-    EVENTS
-        .replace("'old'", &format!("'{name}'"))
-        .replace("1, state, queued", &format!("1, {state}, {queued}"))
-        .replace("CASE WHEN state", &format!("CASE WHEN {state}"))
-        .replace("count)", &format!("{count})"))
-        .replace("age *", &format!("{age} *"))
+pub(crate) fn old(state: u8, queued: bool, age: u32, count: u32, name: &str) -> String {
+    format!(
+        "WITH new AS (
+            INSERT INTO idnow_webhooks_events (key, event_id, data)
+            SELECT gen_random_uuid(), '{name}' || n, '{{}}' FROM generate_series(1, {count}) n RETURNING position)
+        INSERT INTO idnow_webhooks_states
+            (position, sequence, state, queued, runs, token, received_at, due, finished_at)
+        SELECT position, 1, {state}, {queued}, 1, 1, at, CASE WHEN {state} < 2 THEN at END,
+            CASE WHEN {state} > 1 THEN at END
+        FROM new, (SELECT now() - {age} * interval '1 day' AS at) t"
+    )
 }
 
 /// Without a word from anybody, and fast enough for many; what is younger, dead or waits stays.
@@ -35,6 +36,31 @@ async fn the_store_forgets_old_events_by_itself() {
     soon("the old ones are forgotten", || async { number(&pool, count).await == 15 }).await;
     let kept = format!("{count} WHERE event_id ~ '^(young|dead|waiting)'");
     assert_eq!(number(&pool, &kept).await, 15);
+    let both = format!("{count} JOIN idnow_webhooks_states USING (position)");
+    assert_eq!(number(&pool, &both).await, number(&pool, "SELECT count(*) FROM idnow_webhooks_states").await);
+}
+
+#[tokio::test]
+async fn what_it_forgets_is_counted() {
+    let url = database().await;
+    drop(PostgresStore::connect(&url).await.unwrap());
+    run(&pool(&url).await, &old(2, true, 31, 3, "completed")).await;
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let _store = PostgresStore::connect(&url).await.unwrap();
+    let counted = Cell::new(0);
+    soon("something is forgotten", || async {
+        // A snapshot takes the counts with it.
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            if let ("idnow_webhooks_purged_total", DebugValue::Counter(count)) = (key.key().name(), value) {
+                counted.set(counted.get() + count);
+            }
+        }
+        counted.get() > 0
+    })
+    .await;
+    assert_eq!(counted.get(), 3);
 }
 
 #[tokio::test]

@@ -18,6 +18,21 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     assert_eq!(number(&pool, "SELECT max(version)::int8 FROM idnow_webhooks_schema").await, 1000);
 }
 
+/// An address that was mistyped may lead to the database of another program.
+#[tokio::test]
+async fn a_database_without_a_store_is_left_alone_if_so_wished() {
+    let url = database().await;
+    let pool = pool(&url).await;
+    let existing = || PostgresStore::builder().create_if_missing(false).connect(&url);
+    let error = existing().await.unwrap_err();
+    assert!(matches!(error, ConnectError::NoStore), "{error}");
+    assert!(error.to_string().contains("correct the address"), "{error}");
+    let tables = "SELECT count(*) FROM pg_class WHERE relname LIKE 'idnow%'";
+    assert_eq!(number(&pool, tables).await, 0);
+    PostgresStore::connect(&url).await.unwrap().insert(event_with_id("one")).await.unwrap();
+    assert_eq!(existing().await.unwrap().backlog().await.unwrap().waiting, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_may_start_at_once_and_again() {
     let url = database().await;
@@ -91,8 +106,8 @@ async fn the_right_to_make_tables_is_needed_only_once() {
     assert!(error.contains("lacks a right"), "{error}");
 
     drop(PostgresStore::connect(&url).await.unwrap());
-    let rights =
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON idnow_webhooks_events, idnow_webhooks_schema TO clerk";
+    let rights = "GRANT SELECT, INSERT, UPDATE, DELETE
+        ON idnow_webhooks_events, idnow_webhooks_states, idnow_webhooks_schema TO clerk";
     run(&pool, rights).await;
     let store = PostgresStore::connect(&clerk).await.unwrap();
     assert_eq!(store.insert(event_with_id("one")).await.unwrap(), Insertion::New);
