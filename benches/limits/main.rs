@@ -27,6 +27,7 @@ mod http;
 mod measure;
 mod memory;
 mod report;
+mod sandbox;
 mod servers;
 mod stores;
 mod verify;
@@ -38,12 +39,13 @@ use report::Report;
 
 type Section = fn(Effort, &mut Report);
 
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("verify", verify::run),
     ("adapters", adapters::run),
     ("http", http::run),
     ("sqlite", stores::sqlite),
     ("postgres", stores::postgres),
+    ("sandbox", sandbox::run),
     (BY_HAND, memory::run),
 ];
 
@@ -59,6 +61,10 @@ fn main() -> ExitCode {
         http::serve(arguments);
         return ExitCode::SUCCESS;
     }
+    if let ["send", ref arguments @ ..] = arguments[..] {
+        sandbox::send(arguments);
+        return ExitCode::SUCCESS;
+    }
     let mut effort = Effort::Full;
     let mut chosen = Vec::new();
     for argument in arguments {
@@ -68,7 +74,7 @@ fn main() -> ExitCode {
             name if SECTIONS.iter().any(|(section, _)| *section == name) => chosen.push(name),
             other => {
                 eprintln!(
-                    "unknown argument `{other}`: expected --quick, verify, adapters, http, sqlite, postgres or memory"
+                    "unknown argument `{other}`: expected --quick, verify, adapters, http, sqlite, postgres, sandbox or memory"
                 );
                 return ExitCode::from(2);
             }

@@ -83,7 +83,7 @@ impl Estimate {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     values.get(middle).copied().unwrap_or(f64::NAN)

@@ -1,8 +1,8 @@
 //! Real servers, each in a process of its own on one thread, under load over 32 connections: the processor
 //! time that one delivery costs them.
 
-mod affinity;
-mod child;
+pub mod affinity;
+pub mod child;
 mod durable;
 mod load;
 mod serve;

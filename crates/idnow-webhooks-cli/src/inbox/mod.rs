@@ -6,10 +6,8 @@ mod look;
 mod output;
 mod source;
 mod table;
-mod text;
 
 use std::env;
-use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use idnow_webhooks::{Clock, SystemClock};
@@ -19,7 +17,7 @@ use arguments::Command;
 use output::Output;
 use source::Source;
 
-type Failure = Box<dyn Error + Send + Sync>;
+use crate::{Failure, text};
 
 /// Does what the arguments say. Gives `false` if it could not be done for every event. Wrong usage is a
 /// [`clap::Error`].

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 
+use idnow_webhooks::postgres::PostgresStore;
 use idnow_webhooks::settings::Store;
 use idnow_webhooks::sqlite::SqliteStore;
 use idnow_webhooks::store::{EventStore, Retention};
@@ -50,6 +51,11 @@ impl Source {
             Store::Sqlite(path) => {
                 let store = SqliteStore::builder(path).retention(Retention::FOREVER).create_if_missing(false);
                 Ok(Arc::new(store.open().await.map_err(|error| self.explain(error))?))
+            }
+            Store::Postgres(url) => {
+                let url = std::str::from_utf8(url.expose()).unwrap_or_default();
+                let store = PostgresStore::builder().retention(Retention::FOREVER).create_if_missing(false);
+                Ok(Arc::new(store.connect(url).await.map_err(|error| self.explain(error))?))
             }
             other => Ok(other.open(Retention::FOREVER).await.map_err(|error| self.explain(error))?),
         }

@@ -1,4 +1,5 @@
-use idnow_webhooks::sqlite::sqlx::{self, Connection as _};
+use idnow_webhooks::postgres::sqlx::{self, Connection as _};
+use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_testkit::SampleEvent;
 
 use super::{Inbox, command, run};
@@ -57,6 +58,18 @@ async fn a_database_that_is_no_store_is_refused_and_left_as_it_was() {
         assert!(error.contains("no store of idnow-webhooks"), "{error}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgresql_database_that_is_no_store_is_refused_and_left_as_it_was() {
+    let url = PrivatePostgres::shared().await.unwrap().create_database().await.unwrap();
+    let mut database = sqlx::PgConnection::connect(&url).await.unwrap();
+    for arguments in COMMANDS {
+        let error = run(&url, arguments).failed(1);
+        assert!(error.contains("none of the tables of a store") && error.contains("IDNOW_STORE"), "{error}");
+    }
+    let tables = "SELECT count(*) FROM pg_class WHERE relname LIKE 'idnow%'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut database).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ fn is_unsafe(character: char) -> bool {
 }
 
 /// A text in one line, with escapes for what must not reach a terminal.
-pub(super) fn line(text: &str) -> Cow<'_, str> {
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return text.into();
     }
@@ -32,12 +32,18 @@ pub(super) fn line(text: &str) -> Cow<'_, str> {
 }
 
 /// A value as JSON, in several lines.
-pub(super) fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
+pub(crate) fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(escaped(&serde_json::to_string_pretty(value)?))
 }
 
+/// A value as JSON, in one line.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    // A document that is passed on as it was signed may have several; inside of strings, JSON has none of these.
+    Ok(escaped(&serde_json::to_string(value)?.replace(['\n', '\r', '\t'], " ")))
+}
+
 /// The text of a JSON document in several lines, its members in their order. A text that is none stays one line.
-pub(super) fn pretty(document: &str) -> String {
+pub(crate) fn pretty(document: &str) -> String {
     let mut lines = Vec::new();
     let mut from = serde_json::Deserializer::from_str(document);
     let mut to = serde_json::Serializer::pretty(&mut lines);
@@ -65,7 +71,7 @@ fn escaped(document: &str) -> String {
 }
 
 /// A length of time in its largest unit: `12s`, `3m`, `5h`, `40d`.
-pub(super) fn short(time: Duration) -> String {
+pub(crate) fn short(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..60 => format!("{seconds}s"),
         seconds @ 60..3600 => format!("{}m", seconds / 60),
@@ -75,12 +81,12 @@ pub(super) fn short(time: Duration) -> String {
 }
 
 /// How long ago a time was, in its largest unit. The store's clock may be a little ahead of this one.
-pub(super) fn age(of: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(crate) fn age(of: DateTime<Utc>, now: DateTime<Utc>) -> String {
     short((now - of).to_std().unwrap_or_default())
 }
 
 /// A time in UTC, and how far away it is.
-pub(super) fn time(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(crate) fn time(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let utc = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     match (at - now).to_std() {
         Ok(ahead) if at - now >= TimeDelta::seconds(1) => format!("{utc} (in {})", short(ahead)),

@@ -1,0 +1,85 @@
+//! `idnow-webhooks sandbox`: the provider's side, on this machine.
+
+mod arguments;
+mod report;
+
+use std::fs;
+use std::io::IsTerminal;
+
+use idnow_webhooks_sandbox::{Client, Error, Sandbox};
+use tracing_subscriber::EnvFilter;
+
+use crate::print::Printer;
+use crate::stop::Stop;
+use crate::{Failure, wrong_usage};
+pub(crate) use arguments::Arguments;
+use report::Started;
+
+/// Runs a sandbox until it is told to stop.
+pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(std::io::stderr().is_terminal()).init();
+
+    let mut builder = Sandbox::builder()
+        .listen(arguments.listen)
+        .time_scale(arguments.time_scale)
+        .answer_deadline(arguments.answer_deadline)
+        .max_retries(arguments.max_retries)
+        .public_only(arguments.public_only)
+        .allow_private(arguments.allow_private);
+    if !arguments.in_memory {
+        builder = builder.database(&arguments.database);
+    }
+    for path in &arguments.ca {
+        let pem = fs::read(path).map_err(|error| format!("--ca {}: {error}", path.display()))?;
+        builder = builder.extra_ca(pem);
+    }
+    if let Some(token) = &arguments.access_token {
+        builder = builder.access_token(token);
+    }
+    if let Some(url) = &arguments.base_url {
+        builder = builder.base_url(url);
+    }
+    if let Some(issuer) = &arguments.issuer {
+        builder = builder.issuer(issuer);
+    }
+    let own_client = arguments.client_id.is_some();
+    if let (Some(id), Some(secret)) = (&arguments.client_id, &arguments.client_secret) {
+        builder = builder.client(Client::new(id, secret));
+    }
+    let sandbox = builder.start().await.map_err(explain)?;
+
+    let stop = Stop::watch()?;
+    let mut printer = Printer::new(arguments.json);
+    let started = Started {
+        url: sandbox.base_url(),
+        issuer: sandbox.issuer(),
+        jwks_url: sandbox.jwks_url(),
+        client: sandbox.clients().first(),
+        own_client,
+        database: (!arguments.in_memory).then_some(&arguments.database),
+        needs_token: arguments.access_token.is_some(),
+    };
+    // It may well run on when nobody reads what it says.
+    let said = started.print(&mut printer);
+    if said.is_ok() {
+        stop.asked().await;
+    }
+    sandbox.stop().await;
+    said?;
+    report::stopped(&mut printer)?;
+    Ok(true)
+}
+
+fn explain(error: Error) -> Failure {
+    match error {
+        Error::Invalid { field, reason } => {
+            let error = format!("{}: {reason}", arguments::option(field).unwrap_or(field));
+            // The command is right: it is the file or its folder that is not.
+            let of_file = matches!(field, "database" | "extraCa");
+            if of_file { error.into() } else { wrong_usage("sandbox", error).into() }
+        }
+        other => other.into(),
+    }
+}

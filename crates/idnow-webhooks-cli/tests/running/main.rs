@@ -1,0 +1,12 @@
+//! Runs the commands that run until they are stopped, and those that talk to them, as a user does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod completions;
+mod forward;
+mod listen;
+mod process;
+mod refused;
+mod sandbox;
+mod stop;
+mod target;
+mod trigger;

@@ -1,0 +1,213 @@
+//! A lane for each endpoint, for as long as there is the endpoint.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::attempt::{self, End};
+use crate::clock;
+use crate::state::State;
+
+/// How long attempts may go on when the sandbox stops.
+const GRACE: Duration = Duration::from_secs(2);
+/// After the database has failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a lane sleeps before it looks at the clock again, which may have been set.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+
+/// Keeps one lane for each endpoint, until the sandbox stops.
+pub(super) async fn run(state: State) {
+    let mut known = state.known();
+    let mut lanes = JoinSet::new();
+    let mut running = HashSet::new();
+    loop {
+        let endpoints = Arc::clone(&known.borrow_and_update());
+        for endpoint in endpoints.endpoints.values() {
+            if running.insert(endpoint.id) {
+                let lane = Lane::new(state.clone(), endpoint.id).run();
+                lanes.spawn(watched(endpoint.id, state.stopping().clone(), lane));
+            }
+        }
+        drop(endpoints);
+        tokio::select! {
+            () = state.stopping().cancelled() => break,
+            changed = known.changed() => if changed.is_err() { break },
+            Some(ended) = lanes.join_next() => match ended {
+                Ok(endpoint) => { running.remove(&endpoint); }
+                Err(error) => tracing::error!(%error, "a lane has broken down for good"),
+            },
+        }
+    }
+    while lanes.join_next().await.is_some() {}
+}
+
+/// What is known of the deliveries that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// Some may be due.
+    Perhaps,
+    /// None before this time.
+    Until(DateTime<Utc>),
+    /// The database has failed: it is asked again then, wherever the clock is set.
+    Failed(Instant),
+    /// None at all.
+    None,
+}
+
+struct Lane {
+    state: State,
+    endpoint: Uuid,
+    waiting: Waiting,
+    under_way: JoinSet<End>,
+}
+
+impl Lane {
+    fn new(state: State, endpoint: Uuid) -> Self {
+        Self { state, endpoint, waiting: Waiting::Perhaps, under_way: JoinSet::new() }
+    }
+
+    /// Ends when the endpoint is deleted or the sandbox stops. Gives the endpoint back.
+    async fn run(mut self) -> Uuid {
+        let signal = self.state.signal(self.endpoint);
+        let stopping = self.state.stopping().clone();
+        while let Some(endpoint) = self.state.endpoint_with_secrets(self.endpoint)
+            && !stopping.is_cancelled()
+        {
+            let free = usize::from(endpoint.concurrency).saturating_sub(self.under_way.len());
+            let open = endpoint.enabled && free > 0;
+            if open && self.is_something_due() {
+                self.take(free).await;
+            }
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = signal.notified() => self.waiting = Waiting::Perhaps,
+                Some(end) = self.under_way.join_next() => self.note_all(end),
+                () = sleep_until(self.waiting), if open => {}
+            }
+        }
+        self.end().await
+    }
+
+    fn is_something_due(&self) -> bool {
+        match self.waiting {
+            Waiting::Perhaps => true,
+            Waiting::Until(time) => time <= clock::now(),
+            Waiting::Failed(again) => again <= Instant::now(),
+            Waiting::None => false,
+        }
+    }
+
+    /// Begins attempts in all of the free places, or of all that is due.
+    async fn take(&mut self, free: usize) {
+        let limit = u32::try_from(free).unwrap_or(u32::MAX);
+        let taken = match self.state.take_due(self.endpoint, limit).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::error!(endpoint = %self.endpoint, %error, "deliveries that are due cannot be read");
+                self.waiting = Waiting::Failed(Instant::now() + PAUSE);
+                return;
+            }
+        };
+        self.waiting = match taken.next {
+            _ if taken.due.len() >= free => Waiting::Perhaps,
+            Some(time) => Waiting::Until(time),
+            None => Waiting::None,
+        };
+        for due in taken.due {
+            let state = self.state.clone();
+            let (endpoint, key) = (Arc::clone(&taken.endpoint), Arc::clone(&taken.key));
+            self.under_way.spawn(async move { attempt::make(&state, &endpoint, &key, due).await });
+        }
+    }
+
+    /// Those that have ended at the same moment are noted together, so that their places are filled by one call.
+    fn note_all(&mut self, end: Result<End, tokio::task::JoinError>) {
+        let mut next = Some(end);
+        while let Some(end) = next {
+            match end {
+                Ok(End::Final) => {}
+                Ok(End::WaitsAgain) => self.waiting = Waiting::Perhaps,
+                Err(error) => tracing::error!(%error, "an attempt has broken down; it waits for a restart"),
+            }
+            next = self.under_way.try_join_next();
+        }
+    }
+
+    /// Ends what waits for an endpoint that was deleted. Whoever deleted it does so, too, but may have gone away.
+    async fn sweep(&self) {
+        let stopping = self.state.stopping();
+        while self.state.endpoint_with_secrets(self.endpoint).is_none() && !stopping.is_cancelled() {
+            let Err(error) = self.state.database().sweep().await else { return };
+            tracing::error!(endpoint = %self.endpoint, %error, "what waits for a deleted endpoint cannot be ended");
+            stopping.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+        }
+    }
+
+    /// The endpoint was deleted, or the sandbox stops. What is cut off by this is attempted again after a restart.
+    async fn end(mut self) -> Uuid {
+        let stopping = self.state.stopping().clone();
+        self.sweep().await;
+        let all_ended = async { while self.under_way.join_next().await.is_some() {} };
+        let too_long = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = all_ended => {}
+            () = too_long => {}
+        }
+        self.under_way.shutdown().await;
+        self.endpoint
+    }
+}
+
+/// Runs a lane, and gives its endpoint back. One that has panicked is over only after a pause: it is started again at once,
+/// and may panic again.
+async fn watched(
+    endpoint: Uuid,
+    stopping: CancellationToken,
+    lane: impl Future<Output = Uuid> + Send,
+) -> Uuid {
+    if AssertUnwindSafe(lane).catch_unwind().await.is_err() {
+        tracing::error!(%endpoint, "a lane has broken down; it is started again");
+        stopping.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+    }
+    endpoint
+}
+
+async fn sleep_until(waiting: Waiting) {
+    match waiting {
+        Waiting::Until(time) => {
+            let wait = (time - clock::now()).to_std().unwrap_or_default();
+            tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
+        }
+        Waiting::Failed(again) => tokio::time::sleep_until(again).await,
+        Waiting::Perhaps | Waiting::None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_panics_is_over_after_a_pause_and_at_once_when_the_sandbox_stops() {
+        let (endpoint, stopping) = (Uuid::new_v4(), CancellationToken::new());
+        let lane = || async { panic!("on purpose") };
+        let begun = Instant::now();
+        assert_eq!(watched(endpoint, stopping.clone(), lane()).await, endpoint);
+        assert_eq!(begun.elapsed().as_secs(), PAUSE.as_secs());
+        stopping.cancel();
+        let begun = Instant::now();
+        assert_eq!(watched(endpoint, stopping, lane()).await, endpoint);
+        assert!(begun.elapsed() < PAUSE);
+    }
+}
