@@ -135,7 +135,7 @@ impl Lane {
             match end {
                 Ok(End::Final) => {}
                 Ok(End::WaitsAgain) => self.waiting = Waiting::Perhaps,
-                Err(error) => tracing::error!(%error, "an attempt has broken down; it waits for a restart"),
+                Err(error) => tracing::error!(%error, "an attempt has broken down; it is due again"),
             }
             next = self.under_way.try_join_next();
         }
