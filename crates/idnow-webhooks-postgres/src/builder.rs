@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::connections::Connections;
 use crate::core::{Bell, Core};
 use crate::error::{ConnectError, explain};
+use crate::floor::Floor;
 use crate::insert::Inserts;
 use crate::open::Open;
 use crate::schema::Schema;
@@ -55,7 +56,7 @@ impl PostgresStoreBuilder {
     }
 
     /// How many commits of new events are under way at once (default: 2, at least 1). Each takes all events that wait,
-    /// up to 64, and one connection of the store's own.
+    /// up to 32, and one connection of the store's own.
     pub fn insert_lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes.clamp(1, 64);
         self
@@ -111,10 +112,19 @@ impl PostgresStoreBuilder {
         let own = Connections::new(own(&pool, self.lanes));
         let schema = Schema::prepare(&own, self.create_if_missing).await?;
         schema.check(&pool).await?;
-        let (bell, news) = (Bell::default(), Notify::new());
+        let (bell, floor, news) = (Bell::default(), Floor::default(), Notify::new());
         let (open, patience) = (Open::default(), Mutex::default());
-        let core =
-            Arc::new(Core { own, handlers: pool, open, patience, schema, clock: self.clock, bell, news });
+        let core = Arc::new(Core {
+            own,
+            handlers: pool,
+            open,
+            patience,
+            schema,
+            clock: self.clock,
+            bell,
+            floor,
+            news,
+        });
         // What this store tells others, it need not hear itself.
         let myself = format!("{:016x}", RandomState::new().build_hasher().finish());
         let mut tasks = vec![

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::core::Core;
 use crate::error::unavailable;
+use crate::floor::Look;
 use crate::key::Key;
 use crate::work::{Alone, Work, micros};
 
@@ -22,9 +23,10 @@ const LOOK: usize = 64;
 
 /// `FOR UPDATE` skips an event whose lease ran out while its handler's transaction is still open.
 const DUE: &str = "
-    SELECT position, session, sequence, received_at, COALESCE($1::timestamptz, statement_timestamp())
+    SELECT position, session, sequence, received_at, wake, COALESCE($1::timestamptz, statement_timestamp())
     FROM idnow_webhooks_states
-    WHERE wake IS NOT NULL AND wake <= COALESCE($1::timestamptz, statement_timestamp())
+    WHERE wake IS NOT NULL AND wake >= COALESCE($3::timestamptz, '-infinity')
+        AND wake <= COALESCE($1::timestamptz, statement_timestamp())
     ORDER BY wake, position
     LIMIT $2
     FOR UPDATE SKIP LOCKED";
@@ -101,7 +103,7 @@ impl Core {
         for round in 0..ROUNDS {
             let room = claim.limit.saturating_sub(claimed.len());
             let look = if round == 0 || grace.is_none() { room } else { room.saturating_mul(4).max(LOOK) };
-            let (due, now) = due(&mut work, self.now(), look).await?;
+            let (due, now) = self.due(&mut work, look).await?;
             more = due.len() >= look;
             let Some(now) = now else { break };
             // Whatever becomes of an event, it is not looked at again in this claim.
@@ -121,25 +123,42 @@ impl Core {
         work.commit().await?;
         Ok((claimed, more))
     }
+
+    /// What is due, and the time; nothing is due if there is none.
+    async fn due(
+        &self,
+        connection: &mut PgConnection,
+        limit: usize,
+    ) -> Result<(Vec<Due>, Option<DateTime<Utc>>), sqlx::Error> {
+        let mut look = self.floor.look();
+        let mut rows = due(connection, self.now(), look, limit).await?;
+        if rows.len() < limit && look.from.is_some() {
+            look = look.anew();
+            rows = due(connection, self.now(), look, limit).await?;
+        }
+        let Some(first) = rows.first() else { return Ok((Vec::new(), None)) };
+        self.floor.found(look, first.try_get(4)?);
+        let now = first.try_get(5)?;
+        let event = |row: &PgRow| {
+            Ok(Due {
+                position: row.try_get(0)?,
+                session: row.try_get(1)?,
+                sequence: row.try_get(2)?,
+                received_at: row.try_get(3)?,
+            })
+        };
+        Ok((rows.iter().map(event).collect::<Result<_, sqlx::Error>>()?, Some(now)))
+    }
 }
 
 async fn due(
     connection: &mut PgConnection,
     now: Option<DateTime<Utc>>,
+    look: Look,
     limit: usize,
-) -> Result<(Vec<Due>, Option<DateTime<Utc>>), sqlx::Error> {
+) -> Result<Vec<PgRow>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = sqlx::query(DUE).bind(now).bind(limit).fetch_all(connection).await?;
-    let now = rows.first().map(|row| row.try_get(4)).transpose()?;
-    let due = |row: &PgRow| {
-        Ok(Due {
-            position: row.try_get(0)?,
-            session: row.try_get(1)?,
-            sequence: row.try_get(2)?,
-            received_at: row.try_get(3)?,
-        })
-    };
-    Ok((rows.iter().map(due).collect::<Result<_, sqlx::Error>>()?, now))
+    sqlx::query(DUE).bind(now).bind(limit).bind(look.from).fetch_all(connection).await
 }
 
 type Judged = (Vec<(i64, Order)>, Vec<(i64, DateTime<Utc>)>);

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify};
 
 use crate::connections::Connections;
+use crate::floor::Floor;
 use crate::open::Open;
 use crate::schema::Schema;
 use crate::work::Alone;
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) schema: Schema,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) bell: Bell,
+    pub(crate) floor: Floor,
     /// What to tell other processes.
     pub(crate) news: Notify,
 }

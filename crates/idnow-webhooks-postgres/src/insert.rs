@@ -13,8 +13,9 @@ use crate::error::{explain, is_of_one_row, is_serialization_failure, too_slow};
 use crate::key::Key;
 use crate::work::{Alone, LIMIT, Work, text};
 
-/// The most events in one commit.
-const BATCH: usize = 64;
+/// The most events in one commit: no more, so that something is left for another lane while this one waits for the
+/// disk.
+const BATCH: usize = 32;
 const WHAT: &str = "storing events";
 /// How many events may wait for a place in a batch. Beyond that, their callers wait for a place to wait.
 const QUEUE: usize = 1024;

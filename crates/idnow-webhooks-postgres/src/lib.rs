@@ -31,6 +31,7 @@ mod claim;
 mod connections;
 mod core;
 mod error;
+mod floor;
 mod insert;
 mod key;
 mod listen;

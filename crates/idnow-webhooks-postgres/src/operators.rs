@@ -76,7 +76,8 @@ impl Core {
         if let Some(before) = filter.before {
             query.push(" AND state.position < ").push_bind(before);
         }
-        query.push(" ORDER BY state.position DESC LIMIT ").push_bind(limit(filter.limit));
+        // Another one: it must see how few are wanted.
+        query.push(format_args!(" ORDER BY state.position DESC LIMIT {}", limit(filter.limit)));
         let events = async {
             let rows = query.build().fetch_all(&mut *self.own.acquire().await?).await?;
             rows.iter().map(stored).collect::<Result<Vec<_>, sqlx::Error>>()

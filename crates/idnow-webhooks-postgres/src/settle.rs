@@ -216,8 +216,11 @@ async fn settle(core: &Core, batch: &[Waiting]) -> Result<Vec<bool>, sqlx::Error
     let again: Vec<_> = batch.iter().enumerate().filter(again).collect();
     let completed = completed(&mut work, again.iter().map(|(_, waiting)| waiting.run())).await?;
     held.extend(again.into_iter().zip(completed).filter_map(|((at, _), completed)| completed.then_some(at)));
-    wake_followers(&mut work, sessions).await?;
+    let woken = wake_followers(&mut work, sessions).await?;
     work.commit().await?;
+    if woken {
+        core.floor.lower();
+    }
     Ok((0..batch.len()).map(|at| held.contains(&at)).collect())
 }
 
@@ -256,15 +259,15 @@ async fn completed(
     Ok(keys.into_iter().zip(tokens).map(|run| found.contains(&run)).collect())
 }
 
-/// Lets the next of each session be looked at.
+/// Lets the next of each session be looked at. Says whether there is one, which is due from a time that may be long past.
 pub(crate) async fn wake_followers(
     connection: &mut PgConnection,
     sessions: Vec<Uuid>,
-) -> Result<(), sqlx::Error> {
-    if !sessions.is_empty() {
-        sqlx::query(FOLLOWERS).bind(sessions).execute(connection).await?;
+) -> Result<bool, sqlx::Error> {
+    if sessions.is_empty() {
+        return Ok(false);
     }
-    Ok(())
+    Ok(sqlx::query(FOLLOWERS).bind(sessions).execute(connection).await?.rows_affected() > 0)
 }
 
 /// As the table has it.

@@ -157,17 +157,19 @@ impl PostgresTransaction {
         const WHAT: &str = "committing a handler's transaction";
         let (core, lease) = (Arc::clone(&self.core), self.lease.clone());
         let commit = async {
-            if self.complete().await? {
-                self.transaction.commit().await.map(|()| true)
-            } else {
-                self.transaction.rollback().await.map(|()| false)
+            let completed = self.complete().await?;
+            match completed {
+                Some(_) => self.transaction.commit().await?,
+                None => self.transaction.rollback().await?,
             }
+            Ok(completed)
         };
-        let commit = async { commit.await.map_err(|error| unavailable(WHAT, &error)) };
-        let committed = within(WHAT, LIMIT, commit).await?;
+        let commit = async { commit.await.map_err(|error: sqlx::Error| unavailable(WHAT, &error)) };
+        let completed = within(WHAT, LIMIT, commit).await?;
         core.open.ended(&lease);
-        if !committed {
-            return Err(lost(&lease));
+        let Some(woken) = completed else { return Err(lost(&lease)) };
+        if woken {
+            core.floor.lower();
         }
         core.bell.ring();
         Ok(())
@@ -180,7 +182,8 @@ impl PostgresTransaction {
         rollback.map_err(|error| unavailable("rolling a handler's transaction back", &error))
     }
 
-    async fn complete(&mut self) -> Result<bool, sqlx::Error> {
+    /// Whether the next of its session was woken; none if the lease is lost.
+    async fn complete(&mut self) -> Result<Option<bool>, sqlx::Error> {
         let (core, lease) = (&self.core, &self.lease);
         // Nobody can claim while this is locked, so a process that stops here must not keep it.
         let lock = format!(
@@ -191,10 +194,9 @@ impl PostgresTransaction {
         sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *self.transaction).await?;
         let key = Key::new(&lease.event_id);
         let complete = sqlx::query(COMPLETE).bind(core.now()).bind(key.get()).bind(token(lease));
-        let Some(row) = complete.fetch_optional(&mut *self.transaction).await? else { return Ok(false) };
+        let Some(row) = complete.fetch_optional(&mut *self.transaction).await? else { return Ok(None) };
         let session: Option<Uuid> = row.try_get(0)?;
-        wake_followers(&mut self.transaction, session.into_iter().collect()).await?;
-        Ok(true)
+        wake_followers(&mut self.transaction, session.into_iter().collect()).await.map(Some)
     }
 }
 

@@ -29,7 +29,11 @@ pub(crate) const DURABLE: &str = durable!();
 
 /// What holds for each of the store's own connections from the start, so that a single statement, too, leaves nothing
 /// waiting on the server when its caller has given up.
-pub(crate) const OWN: &str = "SET statement_timeout = '5s'; SET lock_timeout = '2s'";
+///
+/// The statements are planned once. To plan each execution anew, as the server does where it seems cheaper, is to look up
+/// the ends of an index at the time, past all the entries there of what was handled.
+pub(crate) const OWN: &str =
+    "SET statement_timeout = '5s'; SET lock_timeout = '2s'; SET plan_cache_mode = force_generic_plan";
 
 /// For a transaction that lasts as long as its handler takes: if its machine vanishes, the server notices within half a
 /// minute and rolls back, and somebody else can handle the event. So it does if the handler hangs.
