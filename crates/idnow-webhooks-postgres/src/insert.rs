@@ -32,13 +32,9 @@ const INSERT: &str = "
         ON CONFLICT (key) DO NOTHING
         RETURNING position, key
     ), states AS (
-        INSERT INTO idnow_webhooks_states (position, token, received_at, due, wake, finished_at, sequence, session, runs,
-            state, queued, error)
-        SELECT position, (random() * 2 ^ 62)::int8, now, CASE WHEN error IS NULL THEN now END,
-            CASE WHEN error IS NULL THEN now END, CASE WHEN error IS NOT NULL THEN now END, sequence, session, 0,
-            CASE WHEN error IS NULL THEN 0 ELSE 3 END, true, error
-        FROM here, new JOIN UNNEST($2::uuid[], $9::uuid[], $10::int8[], $11::text[])
-            AS asked (key, session, sequence, error) USING (key)
+        INSERT INTO idnow_webhooks_states (position, token, received_at, due, wake, sequence, session, runs, state, queued)
+        SELECT position, (random() * 2 ^ 62)::int8, now, now, now, sequence, session, 0, 0, true
+        FROM here, new JOIN UNNEST($2::uuid[], $9::uuid[], $10::int8[]) AS asked (key, session, sequence) USING (key)
     )
     SELECT key FROM new";
 
@@ -71,15 +67,13 @@ pub(crate) struct NewRow {
     pub(crate) key: Key,
     pub(crate) name: Option<String>,
     session: Option<(Key, String)>,
-    pub(crate) error: Option<String>,
 }
 
 impl NewRow {
     pub(crate) fn new(event: NewEvent) -> Self {
         let name = event.name().as_deref().map(text);
-        let error = event.dead.as_deref().map(text);
         let session = event.session_id().map(|id| (Key::new(&id), id));
-        Self { key: Key::new(&event.id), name, session, error, event }
+        Self { key: Key::new(&event.id), name, session, event }
     }
 
     /// The id, if the key does not say it.
@@ -143,8 +137,7 @@ async fn lane(core: Arc<Core>, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
         let (rows, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.row, waiting.answer)).unzip();
         let results = store(&core, &rows).await;
-        if rows.iter().zip(&results).any(|(row, result)| *result == Ok(Insertion::New) && row.error.is_none())
-        {
+        if results.contains(&Ok(Insertion::New)) {
             core.added();
         }
         for (answer, result) in answers.into_iter().zip(results) {
@@ -259,8 +252,7 @@ async fn insert_on(
         .bind(column(rows, |row| row.evidence().0))
         .bind(column(rows, |row| row.evidence().1))
         .bind(column(rows, NewRow::session))
-        .bind(column(rows, NewRow::sequence))
-        .bind(column(rows, |row| row.error.as_deref()));
+        .bind(column(rows, NewRow::sequence));
     query.fetch_all(connection).await?.iter().map(|row| row.try_get(0)).collect()
 }
 

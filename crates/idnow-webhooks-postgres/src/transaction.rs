@@ -102,9 +102,9 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::LeaseLost`] if somebody else may be handling the event by now. [`StoreError::Unavailable`] if
-    /// there is no connection, or the event was not given out by a store (only such an event can be completed), or it
-    /// was completed in this run already.
+    /// [`StoreError::LeaseLost`] if somebody else may be handling the event by now, [`StoreError::AlreadyCompleted`] if a
+    /// transaction of this run has been committed. [`StoreError::Unavailable`] if there is no connection, or the event
+    /// was not given out by a store (only such an event can be completed).
     pub async fn transaction<P>(&self, event: &Event<P>) -> Result<PostgresTransaction, StoreError> {
         let run = event.run().ok_or_else(|| {
             StoreError::unavailable(
@@ -133,11 +133,7 @@ impl PostgresStore {
         let begin = async { begin.await.map_err(|error| unavailable(WHAT, &error)) };
         let transaction = match Box::pin(within(WHAT, LIMIT, begin)).await? {
             Held::Yes(transaction) => transaction,
-            Held::UntilCompleted => {
-                return Err(StoreError::unavailable(format!(
-                    "{WHAT}: the event was completed in this run already: use one transaction for each event"
-                )));
-            }
+            Held::UntilCompleted => return Err(StoreError::AlreadyCompleted(Arc::clone(&lease.event_id))),
             Held::No => return Err(lost(lease)),
         };
         core.open.begun(lease);

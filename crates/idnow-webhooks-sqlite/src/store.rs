@@ -91,8 +91,9 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::LeaseLost`] if somebody else handles the event by now; [`StoreError::Unavailable`] if the event
-    /// was not handed out by a store, or a transaction has completed it in this run, and for a store that does not work.
+    /// [`StoreError::LeaseLost`] if somebody else handles the event by now; [`StoreError::AlreadyCompleted`] if a
+    /// transaction of this run has been committed; [`StoreError::Unavailable`] if the event was not handed out by a store,
+    /// and for a store that does not work.
     ///
     /// # Cancel safety
     ///
@@ -137,7 +138,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::LeaseLost`] if the lease has ended, [`StoreError::Unavailable`] if the store does not work.
+    /// [`StoreError::LeaseLost`] if the lease has ended, [`StoreError::AlreadyCompleted`] if a transaction under it has
+    /// been committed, [`StoreError::Unavailable`] if the store does not work.
     pub async fn transaction_under(&self, lease: &Lease) -> Result<SqliteTransaction, StoreError> {
         SqliteTransaction::begin(Arc::clone(&self.inner.database), lease).await
     }

@@ -59,9 +59,7 @@ impl SqliteTransaction {
                 database.begun.add(lease);
                 Ok(Self { transaction, turn, handlers, database, lease: lease.clone(), news })
             }
-            Ok((false, true)) => Err(StoreError::unavailable(
-                "the event was completed in this run already: use one transaction for each event",
-            )),
+            Ok((false, true)) => Err(StoreError::AlreadyCompleted(Arc::clone(&lease.event_id))),
             Ok((false, false)) => Err(StoreError::LeaseLost(Arc::clone(&lease.event_id))),
             Err(error) => Err(database.failure(&error).into()),
         }

@@ -118,7 +118,7 @@ macro_rules! subject {
                     a_duplicate_changes_nothing,
                     a_duplicate_whatever_became_of_the_first,
                     a_completed_event_is_known_for_long,
-                    an_unreadable_event_is_a_dead_letter,
+                    an_unreadable_event_waits_like_any_other,
                     evidence_is_given_back,
                     one_id_a_hundred_times_at_once,
                     a_thousand_ids_at_once,

@@ -119,9 +119,7 @@ impl Inner {
         match &self.intake {
             Intake::Queued(store) => {
                 let event = NewEvent::of(&arrival, evidence);
-                let mut event = event.ok_or_else(|| arrival.into_refusal())?;
-                // The worker has the handler for what cannot be read, and makes a dead letter of it if there is none.
-                event.dead = None;
+                let event = event.ok_or_else(|| arrival.into_refusal())?;
                 let store = Arc::clone(store);
                 Ok(Step::Insert(Box::pin(async move {
                     let _place = place;

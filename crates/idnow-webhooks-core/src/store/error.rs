@@ -11,6 +11,10 @@ pub enum StoreError {
     /// what it wrote is gone, so the event is not handled.
     #[error("the handler ended without committing its transaction for event {0:?}")]
     NotCommitted(Arc<str>),
+    /// An earlier transaction of this run has completed the event with its commit. There is one transaction for each
+    /// event: it belongs into the last of its handlers that writes.
+    #[error("event {0:?} was completed in this run already: use one transaction for each event")]
+    AlreadyCompleted(Arc<str>),
     /// The store holds as much as it may.
     #[error("the store is full: it holds {0} events that are not finished")]
     Full(usize),

@@ -17,9 +17,6 @@ const MAX_LABEL: usize = 256;
 pub struct NewEvent {
     /// `eventId`: 1 to 256 bytes without control characters.
     pub id: Arc<str>,
-    /// Why the event cannot be read, if so. One that has a reason enters the queue as a dead letter with it; a
-    /// [`Receiver`](crate::Receiver) gives none, so that the worker's handlers learn of it first.
-    pub dead: Option<Arc<str>>,
     /// What proves where the event came from, if it is to be kept.
     pub evidence: Option<Arc<Evidence>>,
     /// `eventSequence`; 0 if it cannot be read.
@@ -39,11 +36,12 @@ impl NewEvent {
     /// What the store needs to know of a genuine delivery. `None` without at least an id.
     pub(crate) fn of(arrival: &Arrival, evidence: Option<Arc<Evidence>>) -> Option<Self> {
         let (id, name) = (arrival.id()?.into(), arrival.name().map(Into::into));
-        let (dead, sequence, payload) = match arrival {
-            Arrival::Event(event) => (None, event.sequence, Some(event.payload.json().clone())),
-            Arrival::Unreadable(event) => (Some(event.reason().into()), 0, None),
+        // What cannot be read is kept like any other: the worker has the handler for it.
+        let (sequence, payload) = match arrival {
+            Arrival::Event(event) => (event.sequence, Some(event.payload.json().clone())),
+            Arrival::Unreadable(_) => (0, None),
         };
-        Some(Self { id, dead, evidence, sequence, name, payload, data: arrival.data().clone() })
+        Some(Self { id, evidence, sequence, name, payload, data: arrival.data().clone() })
     }
 
     /// `eventName`, as far as it could be read, in one line of at most 256 characters.

@@ -25,7 +25,6 @@ async fn an_event_is_stored_once_with_its_signed_text() {
     assert_eq!(kept.sequence, 2);
     assert_eq!(kept.session_id(), Some(event.session_id().to_string()));
     assert_eq!(kept.evidence, None);
-    assert_eq!(kept.dead, None);
     assert_eq!(serde_json::from_str::<Value>(kept.data()).unwrap(), event.with_attempt(1).data());
 }
 
@@ -55,7 +54,6 @@ async fn an_event_that_cannot_be_read_is_kept_for_the_worker() {
     let kept = &store.inserted()[0];
     assert_eq!(&*kept.id, event.event_id());
     assert_eq!(kept.name().as_deref(), Some("session.completed"));
-    assert_eq!(kept.dead, None);
     assert_eq!(serde_json::from_str::<Value>(kept.data()).unwrap(), event.with_attempt(1).data());
     let claim = Claim { limit: 10, lease: Duration::from_secs(1), order: SessionOrder::Any };
     assert_eq!(store.claim(claim).await.unwrap()[0].data, kept.data());

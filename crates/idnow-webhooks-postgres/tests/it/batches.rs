@@ -313,15 +313,3 @@ async fn an_event_whose_state_is_lost_is_an_error_until_it_is_mended() {
     run(&pool, &format!("DELETE FROM idnow_webhooks_events WHERE key = '{}'", lost.id)).await;
     assert_eq!(store.insert(lost).await.unwrap(), Insertion::New);
 }
-
-/// An event that is being handled has not failed, whatever its handler is told of it.
-#[tokio::test]
-async fn what_is_begun_inline_and_cannot_be_read_has_no_error_yet() {
-    let url = database().await;
-    let store = PostgresStore::connect(&url).await.unwrap();
-    let mut unreadable = event();
-    unreadable.dead = Some("`payload` is missing".into());
-    let id = unreadable.id.clone();
-    store.begin(unreadable, Duration::from_secs(9)).await.unwrap();
-    assert_eq!(store.get(&id).await.unwrap().unwrap().error, None);
-}

@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe};
 
-use super::{DEAD, NewRow, RUNNING, WAITING};
+use super::{NewRow, RUNNING, WAITING};
 use crate::unit::Unit;
 
 /// The most rows of one statement. There is a prepared statement for every number of rows up to this.
 pub(crate) const MOST_ROWS: usize = 64;
 
-const VALUES: &str = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
+const VALUES: &str = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?";
 
 /// SQLite's code for a position that is taken.
 const TAKEN: &str = "1555";
@@ -20,7 +20,7 @@ const TAKEN: &str = "1555";
 /// In which state an event enters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entry {
-    /// A worker may claim it, unless it cannot be read.
+    /// A worker may claim it.
     Queue,
     /// It runs inline, under a lease until then.
     Inline { until: i64 },
@@ -56,7 +56,7 @@ pub(crate) async fn append(unit: &mut Unit<'_>, rows: &[&NewRow], entry: Entry) 
     }
     unit.recent.add(rows.iter().map(|row| &row.id));
     unit.up_to_date = true;
-    unit.news |= matches!(entry, Entry::Queue) && rows.iter().any(|row| row.dead.is_none());
+    unit.news |= matches!(entry, Entry::Queue);
     Ok(true)
 }
 
@@ -67,11 +67,10 @@ fn bind(
     entry: Entry,
     now: i64,
 ) -> Result<(), sqlx::error::BoxDynError> {
-    let (state, queued, runs, due, wake, dead) = match entry {
-        Entry::Queue if row.dead.is_some() => (DEAD, true, 0, None, None, row.dead.as_deref()),
+    let (state, queued, runs, due, wake) = match entry {
         // Nobody has looked at it yet.
-        Entry::Queue => (WAITING, true, 0, Some(now), Some(0), None),
-        Entry::Inline { until } => (RUNNING, false, 1, Some(until), None, None),
+        Entry::Queue => (WAITING, true, 0, now, Some(0)),
+        Entry::Inline { until } => (RUNNING, false, 1, until, None),
     };
     let (key, token) = row.evidence();
     arguments.add(position)?;
@@ -86,8 +85,6 @@ fn bind(
     arguments.add(now)?;
     arguments.add(due)?;
     arguments.add(wake)?;
-    arguments.add(dead.map(|_| now))?;
-    arguments.add(dead)?;
     arguments.add(key)?;
     arguments.add(token)?;
     arguments.add(Arc::clone(&row.data))?;
@@ -100,7 +97,7 @@ fn statement(rows: usize) -> Arc<str> {
     let make = || {
         let mut sql = String::from(
             "INSERT INTO idnow_webhooks_events (position, event_id, name, session, sequence, state, queued, runs, \
-             token, received_at, due, wake, finished_at, error, evidence_key, evidence_token, data) SELECT ",
+             token, received_at, due, wake, evidence_key, evidence_token, data) SELECT ",
         );
         // It must not read the table that it inserts into: SQLite would copy all rows first.
         if rows == 1 {

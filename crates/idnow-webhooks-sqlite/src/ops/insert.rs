@@ -22,7 +22,6 @@ pub(crate) struct NewRow {
     pub(crate) name: Option<String>,
     pub(crate) session: Option<Compact>,
     pub(crate) sequence: i64,
-    pub(crate) dead: Option<Arc<str>>,
     pub(crate) evidence: Option<Arc<Evidence>>,
     pub(crate) data: Arc<str>,
 }
@@ -35,7 +34,6 @@ impl From<NewEvent> for NewRow {
             session: event.session_id().as_deref().map(Compact::new),
             sequence: signed(event.sequence),
             data: event.data().into(),
-            dead: event.dead,
             evidence: event.evidence,
         }
     }

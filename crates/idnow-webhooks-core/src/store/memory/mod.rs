@@ -87,11 +87,7 @@ impl EventStore for MemoryStore {
             return Ok(Insertion::Duplicate);
         }
         state.make_room(self.capacity)?;
-        let phase = match event.dead {
-            Some(_) => Phase::Dead { at: now },
-            None => Phase::Waiting { due: now },
-        };
-        state.add(&event.id, Record::queued(&event, now), phase);
+        state.add(&event.id, Record::queued(&event, now), Phase::Waiting { due: now });
         drop(state);
         self.added.notify_one();
         Ok(Insertion::New)

@@ -40,7 +40,7 @@ impl Details {
             sequence: event.sequence,
             data: Some(event.json().clone()),
             evidence: event.evidence.clone(),
-            error: event.dead.as_deref().map(Into::into),
+            error: None,
         }
     }
 }
