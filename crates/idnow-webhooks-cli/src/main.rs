@@ -3,6 +3,8 @@
 mod client;
 mod completions;
 mod demo;
+mod forward;
+mod health;
 mod inbox;
 mod listen;
 mod print;
@@ -34,11 +36,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts a receiver, a key server and a sender, and shows how genuine and forged webhooks are answered.
-    ///
-    /// Everything runs on this machine, on free ports, and is gone afterwards. Exits with 0 only if every
-    /// answer was the right one, with 1 otherwise.
-    Demo,
+    Demo(demo::Arguments),
+
+    Health(health::Arguments),
 
     Inbox(inbox::Arguments),
 
@@ -54,7 +54,8 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Demo => demo::run().await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Health(arguments) => health::run(arguments).await,
         Command::Inbox(arguments) => inbox::run(arguments).await,
         Command::Listen(arguments) => listen::run(arguments).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,

@@ -17,6 +17,7 @@ pub struct Location(Place);
 #[derive(Clone)]
 enum Place {
     Url(String),
+    InsecureUrl(String),
     Issuer(String),
     File(PathBuf),
 }
@@ -27,6 +28,14 @@ impl Location {
     /// It must be HTTPS; plain HTTP is allowed only to `localhost` and loopback addresses.
     pub fn url(url: impl Into<String>) -> Self {
         Self(Place::Url(url.into()))
+    }
+
+    /// The same, but plain HTTP is allowed to any host.
+    ///
+    /// Whoever can answer in the place of that host, or change what it answers on its way, decides what is believed. So
+    /// this is for tests alone, in a network that is yours alone: of containers, say.
+    pub fn insecure_url(url: impl Into<String>) -> Self {
+        Self(Place::InsecureUrl(url.into()))
     }
 
     /// The JWKS document that this OIDC issuer advertises at `<issuer>/.well-known/openid-configuration`.
@@ -74,6 +83,14 @@ impl Location {
             Place::Url(text) => {
                 Ok(Checked::Url(checked(text, "key URL", "https://keys.example.com/jwks.json")?))
             }
+            Place::InsecureUrl(text) => {
+                let url = parsed(text, "key URL", "http://sandbox:4390/oidc/.well-known/jwks.json")?;
+                if matches!(url.scheme(), "http" | "https") {
+                    Ok(Checked::Url(url))
+                } else {
+                    Err(ConfigError::InsecureUrl { what: "key URL", url: shown(&url) })
+                }
+            }
             Place::Issuer(issuer) => {
                 let mut url = checked(issuer, "issuer", "https://auth.example.com/oidc")?;
                 let plain = url.query().is_none()
@@ -97,6 +114,7 @@ impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Url(text) => f.debug_tuple("Url").field(&shown_text(text)).finish(),
+            Place::InsecureUrl(text) => f.debug_tuple("InsecureUrl").field(&shown_text(text)).finish(),
             Place::Issuer(text) => f.debug_tuple("Issuer").field(&shown_text(text)).finish(),
             Place::File(path) => f.debug_tuple("File").field(path).finish(),
         }
@@ -131,12 +149,12 @@ impl fmt::Display for Checked {
 }
 
 fn checked(text: &str, what: &'static str, example: &'static str) -> Result<Url, ConfigError> {
-    let url = Url::parse(text).map_err(|error| ConfigError::InvalidUrl {
-        what,
-        cause: error.to_string(),
-        example,
-    })?;
+    let url = parsed(text, what, example)?;
     if is_safe(&url) { Ok(url) } else { Err(ConfigError::InsecureUrl { what, url: shown(&url) }) }
+}
+
+fn parsed(text: &str, what: &'static str, example: &'static str) -> Result<Url, ConfigError> {
+    Url::parse(text).map_err(|error| ConfigError::InvalidUrl { what, cause: error.to_string(), example })
 }
 
 /// Keys that an attacker on the network could replace would make every signature worthless.
@@ -201,6 +219,20 @@ mod tests {
             let result = Location::url(url).check();
             assert!(matches!(result, Err(ConfigError::InvalidUrl { .. })), "{url}");
         }
+    }
+
+    #[test]
+    fn plain_http_to_any_host_must_be_asked_for() {
+        let url = "http://sandbox:4390/oidc/.well-known/jwks.json";
+        assert!(Location::url(url).check().is_err());
+        let checked = Location::insecure_url(url).check().unwrap();
+        assert_eq!(checked.first_url().unwrap().as_str(), url);
+        assert!(Location::insecure_url("https://sandbox/").check().is_ok());
+        for url in ["ftp://sandbox/", "file:///keys.json", "data:,{}"] {
+            let result = Location::insecure_url(url).check();
+            assert!(matches!(result, Err(ConfigError::InsecureUrl { .. })), "{url}");
+        }
+        assert!(matches!(Location::insecure_url("sandbox").check(), Err(ConfigError::InvalidUrl { .. })));
     }
 
     #[test]

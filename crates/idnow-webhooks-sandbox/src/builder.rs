@@ -1,47 +1,21 @@
 //! How a sandbox behaves: checked once, before anything is started.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod authorities;
+mod client;
+mod settings;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
-use crate::error::Error;
-use crate::sandbox::Sandbox;
+use self::authorities::Authority;
+use crate::chaos::Chaos;
 use crate::secret::Secret;
 
-/// The longest path, token or name that a setting may have, in bytes.
-const LONGEST_TEXT: usize = 1024;
-const SHORTEST_TOKEN: usize = 16;
-const HIGHEST_SCALE: f64 = 1_000_000.0;
+pub use client::Client;
+pub(crate) use settings::Settings;
 
-/// Who may ask the session API: what a receiver is configured with.
-///
-/// `Debug` does not show the secret.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Client {
-    /// The `client_id`.
-    pub id: String,
-    /// The `client_secret`.
-    pub secret: String,
-}
-
-impl Client {
-    /// A client with this id and secret.
-    pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self { id: id.into(), secret: secret.into() }
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// What a sandbox is started with. [`Sandbox::builder`] makes one with the defaults.
+/// What a sandbox is started with. [`Sandbox::builder`](crate::Sandbox::builder) makes one with the defaults.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -64,11 +38,14 @@ pub struct SandboxBuilder {
     time_scale: f64,
     answer_deadline: Duration,
     max_retries: u32,
-    extra_ca: Vec<Vec<u8>>,
+    keep_history: Duration,
+    extra_ca: Vec<Authority>,
     public_only: bool,
     allow_private: bool,
+    allow_plain_http: bool,
     access_token: Option<Secret>,
     clients: Vec<Client>,
+    chaos: Option<Chaos>,
 }
 
 impl Default for SandboxBuilder {
@@ -81,11 +58,14 @@ impl Default for SandboxBuilder {
             time_scale: 1.0,
             answer_deadline: Duration::from_secs(10),
             max_retries: 10,
+            keep_history: Duration::from_hours(30 * 24),
             extra_ca: Vec::new(),
             public_only: false,
             allow_private: false,
+            allow_plain_http: false,
             access_token: None,
             clients: Vec::new(),
+            chaos: None,
         }
     }
 }
@@ -107,12 +87,21 @@ impl SandboxBuilder {
 
     /// Where the sandbox listens (default: `127.0.0.1:0`, a free port). Other addresses than those of this machine alone
     /// need an [`access_token`](Self::access_token).
+    ///
+    /// The management API and the pages answer requests whose `Host` is a loopback address or `localhost`, the address
+    /// listened on (any address if that is `0.0.0.0` or `[::]`), or the host of the [`base_url`](Self::base_url): a web
+    /// page elsewhere could otherwise have its own name lead here. What receivers need, keys, access tokens and the
+    /// session API, is answered under every name.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// How others reach the sandbox, if not by the address it listens on: `http://sandbox:8080` from other containers.
+    /// How browsers and receivers reach the sandbox, if not by the address it listens on: `http://sandbox:8080` from other
+    /// containers, `https://sandbox.example` behind a proxy. Discovery, the URL of the keys and the issuer go by it, and
+    /// the management API and the pages answer under its host, too; so it needs an [`access_token`](Self::access_token),
+    /// unless it names this machine (`localhost`, or a loopback address). The pages need the root of their host: below
+    /// a path, only receivers find what they need.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -144,10 +133,24 @@ impl SandboxBuilder {
         self
     }
 
+    /// For how long history is kept (default: 30 days; 1 s to 36,500 days): sessions after they have ended, with their events,
+    /// and their deliveries after they were delivered or given up. What is still to be delivered is kept, however old. It
+    /// is not divided by the [`time_scale`](Self::time_scale).
+    pub fn keep_history(mut self, time: Duration) -> Self {
+        self.keep_history = time;
+        self
+    }
+
     /// Trusts these authorities, too, for the certificates of endpoints: one or more certificates in PEM. May be called
     /// repeatedly.
     pub fn extra_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.extra_ca.push(pem.into());
+        self.extra_ca.push(Authority::Text(pem.into()));
+        self
+    }
+
+    /// The same, of a file, which is read at the start. May be called repeatedly.
+    pub fn extra_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.extra_ca.push(Authority::File(path.into()));
         self
     }
 
@@ -157,152 +160,39 @@ impl SandboxBuilder {
         self
     }
 
-    /// Delivers to private networks, too (default: no).
+    /// Delivers to private networks, too (default: no). Link-local addresses and the metadata services of clouds
+    /// (`169.254.169.254`, `fd00:ec2::254` and others), which give credentials to whoever asks, stay refused.
     pub fn allow_private(mut self, allow: bool) -> Self {
         self.allow_private = allow;
         self
     }
 
+    /// Delivers without TLS to other machines than this one, too (default: no): anybody on the way can read and change
+    /// what is sent. For receivers in other containers, with [`allow_private`](Self::allow_private); the provider itself
+    /// never does.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.allow_plain_http = allow;
+        self
+    }
+
     /// What the management API asks for as a bearer token: 16 to 1024 visible ASCII characters (default: nothing, which
-    /// is possible on a loopback address only).
+    /// is possible on a loopback address only). On the pages one signs in with it.
     pub fn access_token(mut self, token: impl Into<String>) -> Self {
         self.access_token = Some(Secret::from(token.into()));
         self
     }
 
     /// Lets this client use the session API. May be called repeatedly. By default there is one with a random secret,
-    /// which the database keeps: see [`Sandbox::clients`].
+    /// which the database keeps: see [`Sandbox::clients`](crate::Sandbox::clients).
     pub fn client(mut self, client: Client) -> Self {
         self.clients.push(client);
         self
     }
 
-    /// Starts it in the current Tokio runtime. It runs until [`Sandbox::stop`], or until the last handle is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] names the setting. [`Error::Unavailable`] says what is wrong with the file or the address.
-    pub async fn start(self) -> Result<Sandbox, Error> {
-        Sandbox::start_with(self).await
-    }
-
-    /// `listen` is the address that it really listens on.
-    pub(crate) fn check(self, listen: SocketAddr) -> Result<Settings, Error> {
-        if !(1.0..=HIGHEST_SCALE).contains(&self.time_scale) {
-            return Err(Error::invalid("timeScale", "it must be between 1 and 1,000,000"));
-        }
-        if !(Duration::from_millis(1)..=Duration::from_mins(10)).contains(&self.answer_deadline) {
-            return Err(Error::invalid("answerDeadline", "it must be between 1 ms and 10 min"));
-        }
-        if self.max_retries > 100 {
-            return Err(Error::invalid("maxRetries", "it must be at most 100"));
-        }
-        if self.public_only && self.allow_private {
-            return Err(Error::invalid("allowPrivate", "it contradicts `publicOnly`: choose one of them"));
-        }
-        check_token(self.access_token.as_ref(), listen)?;
-        for client in &self.clients {
-            check_client(client)?;
-        }
-        let base_url = match self.base_url {
-            None => format!("http://{}", reachable(listen)),
-            Some(url) => check_base("baseUrl", &url)?,
-        };
-        let issuer = match self.issuer {
-            None => format!("{base_url}/oidc"),
-            Some(issuer) => {
-                check_base("issuer", &issuer)?;
-                issuer
-            }
-        };
-        Ok(Settings {
-            listen,
-            jwks_url: format!("{base_url}/oidc/.well-known/jwks.json"),
-            base_url,
-            issuer,
-            time_scale: self.time_scale,
-            answer_deadline: self.answer_deadline,
-            max_retries: self.max_retries,
-            extra_ca: self.extra_ca,
-            public_only: self.public_only,
-            allow_private: self.allow_private,
-            access_token: self.access_token,
-            clients: self.clients,
-        })
-    }
-}
-
-/// What holds while a sandbox runs.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    /// Where it really listens.
-    pub(crate) listen: SocketAddr,
-    /// Without a slash at its end.
-    pub(crate) base_url: String,
-    pub(crate) issuer: String,
-    pub(crate) jwks_url: String,
-    pub(crate) time_scale: f64,
-    pub(crate) answer_deadline: Duration,
-    pub(crate) max_retries: u32,
-    /// Documents in PEM, not looked into yet.
-    pub(crate) extra_ca: Vec<Vec<u8>>,
-    pub(crate) public_only: bool,
-    pub(crate) allow_private: bool,
-    pub(crate) access_token: Option<Secret>,
-    /// At least one.
-    pub(crate) clients: Vec<Client>,
-}
-
-impl Settings {
-    /// What a wait of the provider takes here.
-    pub(crate) fn scaled(&self, wait: Duration) -> Duration {
-        wait.div_f64(self.time_scale)
-    }
-}
-
-fn check_token(token: Option<&Secret>, listen: SocketAddr) -> Result<(), Error> {
-    let Some(token) = token else {
-        if listen.ip().is_loopback() {
-            return Ok(());
-        }
-        let reason = format!("it is needed to listen on {listen}, which others may reach");
-        return Err(Error::invalid("accessToken", reason));
-    };
-    let token = token.expose();
-    if (SHORTEST_TOKEN..=LONGEST_TEXT).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Ok(());
-    }
-    Err(Error::invalid("accessToken", "it must have 16 to 1024 visible ASCII characters"))
-}
-
-fn check_client(client: &Client) -> Result<(), Error> {
-    let fits = |text: &str| (1..=LONGEST_TEXT).contains(&text.len()) && !text.contains(char::is_control);
-    if !fits(&client.id) {
-        return Err(Error::invalid("clients", "an id must have 1 to 1024 bytes, without control characters"));
-    }
-    if !fits(&client.secret) {
-        let reason =
-            format!("the secret of {:?} must have 1 to 1024 bytes, without control characters", client.id);
-        return Err(Error::invalid("clients", reason));
-    }
-    Ok(())
-}
-
-fn check_base(field: &'static str, text: &str) -> Result<String, Error> {
-    let url = Url::parse(text).map_err(|error| Error::invalid(field, format!("it is no URL: {error}")))?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if !matches!(url.scheme(), "http" | "https") || !plain || url.password().is_some() {
-        return Err(Error::invalid(field, "it must be `http://` or `https://`, a host, and perhaps a path"));
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// Nothing can be reached at `0.0.0.0`.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    match listen.ip() {
-        ip if !ip.is_unspecified() => listen,
-        IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
-        IpAddr::V6(_) => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), listen.port()),
+    /// Makes deliveries go wrong on purpose (default: not at all). See [`chaos`](crate::chaos).
+    pub fn chaos(mut self, chaos: Chaos) -> Self {
+        self.chaos = Some(chaos);
+        self
     }
 }
 

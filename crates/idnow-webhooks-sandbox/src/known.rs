@@ -67,11 +67,8 @@ impl Known {
 
     pub(crate) fn active_key(&self) -> Result<&Arc<SigningKey>, Error> {
         let active = self.keys.iter().rev().find(|entry| entry.state == KeyState::Active);
-        active.map(|entry| &entry.key).ok_or_else(|| Error::unavailable("the database has no active key"))
-    }
-
-    pub(crate) fn key(&self, row: i64) -> Option<&KeyEntry> {
-        self.keys.iter().find(|entry| entry.key.row == row)
+        let active = active.and_then(|entry| entry.private.as_ref());
+        active.ok_or_else(|| Error::unavailable("the database has no active key"))
     }
 }
 

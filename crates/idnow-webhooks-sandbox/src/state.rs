@@ -1,7 +1,6 @@
 //! What the parts of a sandbox share. The sender works with this, everybody else with [`Sandbox`](crate::Sandbox).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,15 +9,18 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::builder::Settings;
+use crate::chaos::Inflicted;
+use crate::chaos::engine::Engine;
 use crate::clock::{self, micros};
+use crate::database::Database;
 use crate::database::attempts::{Recording, Taking};
-use crate::database::{Database, Shared};
+pub(crate) use crate::database::taken::{Due, Taken};
 use crate::error::Error;
 use crate::keys::SigningKey;
 use crate::known::Known;
-use crate::model::{Answer, DeliveryState, Endpoint, Event};
-use crate::rules::retry::{Next, Verdict, next};
-use crate::sender::{self, Client};
+use crate::model::{Answer, DeliveryState, Endpoint};
+use crate::rules::retry::{LONGEST_WAIT, Next, Verdict, is_due, next};
+use crate::sender::client::Client;
 
 /// A cheap handle.
 #[derive(Debug, Clone)]
@@ -29,69 +31,31 @@ struct Inner {
     settings: Settings,
     database: Database,
     client: Client,
+    chaos: Engine,
     stopping: CancellationToken,
 }
 
-/// What a lane is to send now. All of it is counted as attempted, whatever happens.
+/// An attempt that has ended.
 #[derive(Debug)]
-pub(crate) struct Taken {
-    /// As it was when the attempts were counted: what its URL was is noted. With the values of its headers.
-    pub(crate) endpoint: Arc<Endpoint>,
-    /// What signs these attempts.
-    pub(crate) key: Arc<SigningKey>,
-    pub(crate) due: Vec<Due>,
-    /// When the next one is due; `None` if none waits.
-    pub(crate) next: Option<DateTime<Utc>>,
-}
-
-/// An attempt that has begun.
-#[derive(Debug)]
-pub(crate) struct Due {
-    pub(crate) delivery: i64,
-    /// The `eventDeliverId`.
-    pub(crate) number: u32,
-    /// How many retries there were before, since the delivery was made or retriggered.
-    pub(crate) retries: u32,
-    /// The `createdAt`.
-    pub(crate) started_at: DateTime<Utc>,
-    pub(crate) event: Event,
-    pub(crate) loose: Loose,
-}
-
-/// Puts a delivery back if its attempt is dropped before its outcome was noted.
-#[derive(Debug)]
-pub(crate) struct Loose {
-    shared: Arc<Shared>,
-    delivery: i64,
-    endpoint: Uuid,
-    noted: AtomicBool,
-}
-
-impl Loose {
-    pub(crate) fn new(shared: Arc<Shared>, delivery: i64, endpoint: Uuid) -> Self {
-        Self { shared, delivery, endpoint, noted: AtomicBool::new(false) }
-    }
-}
-
-impl Drop for Loose {
-    fn drop(&mut self) {
-        if !*self.noted.get_mut() {
-            self.shared.give_up(self.delivery);
-        }
-    }
+pub(crate) struct Made {
+    pub(crate) took: Duration,
+    pub(crate) answer: Answer,
+    pub(crate) verdict: Verdict,
+    /// What chaos did to it.
+    pub(crate) faults: Vec<Inflicted>,
+    /// The row of the key that signed it, if that is not the one it was taken with.
+    pub(crate) key: Option<i64>,
 }
 
 impl State {
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] for an authority that is no certificate.
     pub(crate) fn new(
         settings: Settings,
         database: Database,
+        client: Client,
         stopping: CancellationToken,
-    ) -> Result<Self, Error> {
-        let client = sender::client(&settings)?;
-        Ok(Self(Arc::new(Inner { settings, database, client, stopping })))
+    ) -> Self {
+        let chaos = Engine::new(settings.chaos.clone());
+        Self(Arc::new(Inner { settings, database, client, chaos, stopping }))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -105,6 +69,15 @@ impl State {
     /// What requests are made with.
     pub(crate) fn client(&self) -> &Client {
         &self.0.client
+    }
+
+    pub(crate) fn chaos(&self) -> &Engine {
+        &self.0.chaos
+    }
+
+    /// What signs now.
+    pub(crate) fn active_key(&self) -> Result<Arc<SigningKey>, Error> {
+        self.0.database.now_known().active_key().cloned()
     }
 
     /// Ends when the sandbox is to stop.
@@ -128,6 +101,12 @@ impl State {
         self.0.database.now_known().endpoints.get(id).map(|(_, endpoint)| Arc::clone(endpoint))
     }
 
+    /// Whether what is to be tried at a time is tried now.
+    pub(crate) fn is_due(&self, at: DateTime<Utc>) -> bool {
+        let longest = micros(self.settings().scaled(LONGEST_WAIT));
+        is_due(at.timestamp_micros(), clock::now().timestamp_micros(), longest)
+    }
+
     /// Begins an attempt of what is due: at most `limit`, the longest due first. None, if the endpoint is disabled.
     ///
     /// Attempts are counted durably before this returns, so that no `eventDeliverId` is ever used twice. Attempts that are
@@ -137,33 +116,30 @@ impl State {
     }
 
     /// Notes durably what came of an attempt, and what follows from it.
-    pub(crate) async fn record(
-        &self,
-        due: &Due,
-        took: Duration,
-        answer: Answer,
-        verdict: Verdict,
-    ) -> Result<(), Error> {
+    pub(crate) async fn record(&self, due: &Due, made: &Made) -> Result<(), Error> {
+        let Made { took, answer, verdict, faults, key } = made;
         let settings = self.settings();
-        let (state, wait, dead_reason) = match next(verdict, due.retries, settings.max_retries) {
+        let (state, wait, dead_reason) = match next(*verdict, due.retries, settings.max_retries) {
             Next::Delivered => (DeliveryState::Delivered, None, None),
             Next::RetryAfter(wait) => (DeliveryState::Waiting, Some(settings.scaled(wait)), None),
             Next::Dead(reason) => (DeliveryState::Dead, None, Some(reason)),
         };
-        let answer = serde_json::to_string(&answer)
-            .map_err(|error| Error::unavailable_because("an answer could not be written", error))?;
+        let unwritten = |error| Error::unavailable_because("an answer could not be written", error);
+        let faults = (!faults.is_empty()).then(|| serde_json::to_string(faults)).transpose();
         let recording = Recording {
             delivery: due.delivery,
             number: due.number,
-            endpoint: due.loose.endpoint,
-            took: micros(took),
-            answer,
+            endpoint: due.endpoint,
+            took: micros(*took),
+            answer: serde_json::to_string(answer).map_err(unwritten)?,
+            faults: faults.map_err(unwritten)?,
+            key: *key,
             state,
             next_at: wait.map(|wait| clock::now().timestamp_micros().saturating_add(micros(wait))),
             dead_reason,
         };
         self.0.database.record(recording).await?;
-        due.loose.noted.store(true, Ordering::Relaxed);
+        due.loose.noted();
         Ok(())
     }
 }

@@ -6,22 +6,18 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chrono::SecondsFormat;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::clock;
 use crate::error::Error;
-use crate::model::{Answer, EventKind, Header};
+use crate::model::{Answer, EventKind, Header, TokenPlace};
 use crate::rules;
 use crate::rules::retry::{Verdict, judge};
 use crate::sandbox::Sandbox;
-use crate::sender::echo;
+use crate::sender::{Claims, Message, Unsendable, echo};
 use fields::Data;
-
-/// For how long a token is valid, in seconds.
-const LIFETIME: i64 = 3600;
 
 /// An event to be sent once, to any URL: no endpoint and no session are needed, and none are made.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
@@ -81,17 +77,6 @@ pub struct Triggered {
     pub claims: Value,
 }
 
-/// In the order of the provider's published example.
-#[derive(Serialize)]
-struct Claims<'a> {
-    data: &'a Data,
-    iss: &'a str,
-    iat: i64,
-    exp: i64,
-    sub: &'a str,
-    aud: &'a str,
-}
-
 impl Sandbox {
     /// Signs one event and sends it, once. Nothing is stored: it is retried by nobody, and no delivery tells of it.
     ///
@@ -128,34 +113,31 @@ impl Sandbox {
             return Err(Error::unavailable("the sandbox has stopped"));
         }
         let Trigger { event_name, url, set, headers } = trigger;
-        rules::url::check(&url)?;
+        rules::url::check(&url, self.state().settings().allow_plain_http)?;
         rules::headers::check(&headers)?;
         let now = clock::now();
         let mut data = Data::new(event_name, now.to_rfc3339_opts(SecondsFormat::Millis, true));
         data.set(set)?;
 
-        let (state, iat) = (self.state(), now.timestamp());
-        let issuer = state.settings().issuer.as_str();
-        let claims = Claims {
-            data: &data,
-            iss: issuer,
-            iat,
-            exp: iat.saturating_add(LIFETIME),
-            sub: data.id(),
-            aud: &url,
-        };
-        let unwritten = |error| Error::unavailable_because("the claims cannot be written", error);
-        let text = serde_json::to_vec(&claims).map_err(unwritten)?;
-        let claims = serde_json::to_value(&claims).map_err(unwritten)?;
-        let known = state.known();
-        let key = known.borrow().active_key()?.clone();
-        let token = key.sign(&text)?;
+        let state = self.state();
+        let id = data.id().to_owned();
+        let claims = Claims::new(&data, &id, now, &state.settings().issuer, &url);
+        let key = state.active_key()?;
+        let message =
+            Message::new(&headers, TokenPlace::Body, &claims, &key).map_err(
+                |unsendable| match unsendable {
+                    Unsendable::Header(name) => Error::invalid("headers", format!("{name:?} cannot be sent")),
+                    Unsendable::Token(error) => error,
+                },
+            )?;
+        let claims = serde_json::to_value(&claims)
+            .map_err(|error| Error::unavailable_because("the claims cannot be written", error))?;
 
         let begun = Instant::now();
-        let answer = state.client().post(&url, own(&headers)?, token.into_bytes()).await;
+        let answer = state.client().post(&url, message.headers, message.body).await;
         let answer = echo::masked(answer, &headers);
         Ok(Triggered {
-            event_id: data.id().to_owned(),
+            event_id: id,
             delivered: judge(&answer) == Verdict::Delivered,
             answer,
             duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -163,19 +145,4 @@ impl Sandbox {
             claims,
         })
     }
-}
-
-fn own(headers: &[Header]) -> Result<HeaderMap, Error> {
-    let mut own = HeaderMap::with_capacity(headers.len() + 1);
-    for header in headers {
-        let (Ok(name), Ok(mut value)) =
-            (HeaderName::try_from(&header.name), HeaderValue::try_from(&header.value))
-        else {
-            return Err(Error::invalid("headers", format!("{:?} cannot be sent", header.name)));
-        };
-        value.set_sensitive(true);
-        own.append(name, value);
-    }
-    own.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwt"));
-    Ok(own)
 }

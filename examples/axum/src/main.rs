@@ -20,7 +20,6 @@ use hyper_util::rt::TokioTimer;
 use idnow_webhooks::axum::WebhookLayer;
 use idnow_webhooks::event::{Event, SessionCompleted};
 use idnow_webhooks::{EventRouter, Receiver, Settings};
-use tokio::signal::unix::{SignalKind, signal};
 use tower_layer::Layer;
 
 #[tokio::main]
@@ -101,11 +100,24 @@ async fn announce(handle: Handle<SocketAddr>, scheme: &'static str, path: String
 }
 
 async fn stop_on_signal(handle: Handle<SocketAddr>) {
-    if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        handle.graceful_shutdown(Some(Duration::from_secs(10)));
+    tokio::select! {
+        () = terminated() => {}
+        _ = tokio::signal::ctrl_c() => {}
     }
+    handle.graceful_shutdown(Some(Duration::from_secs(10)));
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => drop(terminate.recv().await),
+        // Ctrl-C stops it all the same.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }

@@ -30,7 +30,7 @@ pub(crate) fn target_directory() -> PathBuf {
 }
 
 /// All at once and with every feature, as the tests themselves are built: so little is compiled anew.
-fn build() {
+pub(crate) fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let target = target_directory();
@@ -44,7 +44,7 @@ fn build() {
     });
 }
 
-fn command(program: Program, variables: &[(&'static str, String)]) -> Command {
+pub(crate) fn command(program: Program, variables: &[(&'static str, String)]) -> Command {
     build();
     let path = match program {
         Program::Package(name) => target_directory().join(name),

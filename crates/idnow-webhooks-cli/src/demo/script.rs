@@ -1,149 +1,129 @@
-use idnow_webhooks::keys::Algorithm;
-use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey, compact};
-use reqwest::StatusCode;
+//! What is shown, and what is right.
 
-/// One delivery, and what is right for it.
-pub(super) struct Step {
-    pub(super) what: &'static str,
-    pub(super) token: String,
-    pub(super) from_stranger: bool,
-    /// A key that the key server publishes alone from now on.
-    pub(super) publish: Option<SigningKey>,
-    pub(super) status: StatusCode,
-    pub(super) calls: Vec<String>,
-}
+use idnow_webhooks_sandbox::model::{EventKind, Outcome, Step};
+use uuid::Uuid;
 
-pub(super) struct Chapter {
-    pub(super) title: &'static str,
-    pub(super) steps: Vec<Step>,
-}
+use super::Failure;
+use super::forger::Forger;
+use super::receiver::KEY_PAUSE;
+use super::stage::{KNOWN, STRANGER, Stage};
 
-impl Step {
-    fn accepted(what: &'static str, token: String, call: &str) -> Self {
-        Self {
-            what,
-            token,
-            from_stranger: false,
-            publish: None,
-            status: StatusCode::OK,
-            calls: vec![call.to_owned()],
+const SESSIONS: usize = 6;
+const TWO_HOURS: i64 = 2 * 60 * 60;
+
+impl Stage<'_> {
+    pub(super) async fn play(&mut self) -> Result<(), Failure> {
+        let (forger, unfinished) = self.deliveries().await?;
+        self.forgeries(&forger).await?;
+        self.keys(&forger, unfinished).await
+    }
+
+    /// Gives a forger who has seen one of them, and a session that has not ended.
+    async fn deliveries(&mut self) -> Result<(Forger, Uuid), Failure> {
+        self.report.chapter("Deliveries")?;
+        let mut sessions = Vec::new();
+        for _ in 0..SESSIONS {
+            sessions.push(self.provider.session().await?);
         }
-    }
-
-    fn duplicate(what: &'static str, token: String) -> Self {
-        Self { what, token, from_stranger: false, publish: None, status: StatusCode::OK, calls: Vec::new() }
-    }
-
-    fn refused(what: &'static str, token: String) -> Self {
-        let status = StatusCode::UNAUTHORIZED;
-        Self { what, token, from_stranger: false, publish: None, status, calls: Vec::new() }
-    }
-}
-
-pub(super) fn chapters(provider: &Provider) -> Vec<Chapter> {
-    vec![
-        Chapter { title: "Genuine deliveries", steps: genuine(provider) },
-        Chapter { title: "Forgeries", steps: forged(provider) },
-        Chapter { title: "A new key", steps: rotated(provider) },
-    ]
-}
-
-fn genuine(provider: &Provider) -> Vec<Step> {
-    let token = |event: &SampleEvent| provider.token(event);
-    let [created, completed] = SampleEvent::session("6f1d4a1e-22c7-4b57-9a5b-0d4f1f0f2c11");
-    let [late, first] = SampleEvent::session("0e4cf7d2-5f3e-4b7d-8a44-b7c3c5a1d922");
-    vec![
-        Step::accepted(
-            "the published example",
-            token(&SampleEvent::published()),
-            r#"on("session.completed") no. 2, COMPLETED, after a gap"#,
-        ),
-        Step::accepted("a session is created", token(&created), r#"on("session.created") no. 1, CREATED"#),
-        Step::accepted("... and completed", token(&completed), r#"on("session.completed") no. 2, COMPLETED"#),
-        Step::duplicate("the same once more (second attempt)", token(&completed.clone().with_attempt(2))),
-        Step::accepted(
-            "out of order: completed comes first",
-            token(&first),
-            r#"on("session.completed") no. 2, COMPLETED, after a gap"#,
-        ),
-        Step::accepted(
-            "... and created afterwards",
-            token(&late),
-            r#"on("session.created") no. 1, CREATED, late"#,
-        ),
-        Step {
-            calls: [": fails", ""]
-                .map(|ending| format!(r#"on("session.expired") no. 2, EXPIRED, after a gap{ending}"#))
-                .to_vec(),
-            ..Step::accepted("its handler fails at first", token(&SampleEvent::expired()), "")
-        },
-        Step::accepted(
-            "an event that nobody knows yet",
-            token(&SampleEvent::named("session.rewound")),
-            r#"on_unknown("session.rewound")"#,
-        ),
-    ]
-}
-
-fn forged(provider: &Provider) -> Vec<Step> {
-    let event = SampleEvent::completed();
-    let signed_by = |key: SigningKey| provider.clone().with_key(key).token(&event);
-    let wrong_key = SigningKey::shared_other().with_key_id(provider.key().key_id().unwrap_or_default());
-    let secret = SigningKey::from_secret(Algorithm::Hs256, provider.key().public_key_pem());
-    let unsigned = compact(r#"{"alg":"none","typ":"JWT"}"#, provider.claims(&event).to_string(), "");
-    let hour_ago = chrono::TimeDelta::hours(1).num_seconds();
-    let expired = provider.token_with(&event, |claims| {
-        for name in ["iat", "exp"] {
-            if let Some(time) = claims.get(name).and_then(serde_json::Value::as_i64) {
-                claims.insert(name.to_owned(), (time - 2 * hour_ago).into());
-            }
+        let mut answers = Vec::new();
+        for session in &sessions {
+            answers.extend(self.provider.answers(*session, EventKind::Created).await?);
         }
-    });
-    vec![
-        Step::refused("the payload was tampered with", tampered(provider, &event)),
-        Step::refused("signed with another key", signed_by(wrong_key)),
-        Step::refused("alg: none", unsigned),
-        Step::refused("HS256 with the public key as secret", signed_by(secret)),
-        Step::refused("expired an hour ago", expired),
-        Step::refused(
-            "signed for another audience",
-            provider.clone().with_audience("https://shop.example/hook").token(&event),
-        ),
-        Step {
-            from_stranger: true,
-            status: StatusCode::FORBIDDEN,
-            ..Step::refused("from an address that is not on the list", provider.token(&event))
-        },
-    ]
-}
+        let created = [r#"on("session.created") no. 1, CREATED"#; SESSIONS];
+        self.judge("six sessions are created", &answers, &["200"], &created).await?;
+        let [one, aborted, expired, failed, restarted, unfinished] =
+            <[Uuid; SESSIONS]>::try_from(sessions).map_err(|_| "sessions are missing")?;
 
-fn rotated(provider: &Provider) -> Vec<Step> {
-    let next = SigningKey::shared_other();
-    let event = SampleEvent::aborted();
-    vec![
-        Step {
-            publish: Some(next.clone()),
-            ..Step::accepted(
-                "signed with a key published a moment ago",
-                provider.clone().with_key(next).token(&event),
-                r#"on("session.aborted") no. 2, ABORTED, after a gap"#,
-            )
-        },
-        Step {
-            // The old key is gone, and the key server was asked a moment ago: it may still be a newer key.
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            ..Step::refused("signed with the key that was revoked", provider.token(&SampleEvent::expired()))
-        },
-    ]
-}
+        self.provider.drive(one, Step::Complete { outcome: Outcome::Accepted }).await?;
+        let answers = self.provider.answers(one, EventKind::Completed).await?;
+        let completed = r#"on("session.completed") no. 2, COMPLETED"#;
+        self.judge("one is completed", &answers, &["200"], &[completed]).await?;
+        let forger = Forger::new(self.wire.token(), &self.provider.public_key().await?)?;
 
-/// Keeps header and signature, and makes a refused session out of an accepted one.
-fn tampered(provider: &Provider, event: &SampleEvent) -> String {
-    let genuine = provider.token(event);
-    let other = provider.token(&event.clone().set("payload.lastStepId", "END-REJECT"));
-    let mut parts: Vec<_> = genuine.split('.').collect();
-    if let (Some(slot), Some(claims)) = (parts.get_mut(1), other.split('.').nth(1)) {
-        *slot = claims;
+        self.wire.lose_next_answer();
+        self.provider.drive(aborted, Step::Abort).await?;
+        let answers = self.provider.answers(aborted, EventKind::Aborted).await?;
+        let calls = [r#"on("session.aborted") no. 2, ABORTED"#];
+        self.judge("one is aborted; the answer is lost", &answers, &["no answer", "200"], &calls).await?;
+
+        self.provider.drive(expired, Step::Expire).await?;
+        let answers = self.provider.answers(expired, EventKind::Expired).await?;
+        let calls =
+            [r#"on("session.expired") no. 2, EXPIRED: fails"#, r#"on("session.expired") no. 2, EXPIRED"#];
+        self.judge("one expires; its callback fails at first", &answers, &["200"], &calls).await?;
+
+        let lock = self.site.lock().await?;
+        self.provider.drive(failed, Step::Error).await?;
+        self.provider.refused_once(failed, EventKind::Error).await?;
+        lock.release().await?;
+        let answers = self.provider.answers(failed, EventKind::Error).await?;
+        let calls = [r#"on("session.error") no. 2, ERROR"#];
+        let right = ["503 store_unavailable", "200"];
+        self.judge("one fails; the store is locked", &answers, &right, &calls).await?;
+
+        self.stop().await?;
+        self.provider.drive(restarted, Step::Complete { outcome: Outcome::Accepted }).await?;
+        self.provider.refused_once(restarted, EventKind::Completed).await?;
+        self.start().await?;
+        let answers = self.provider.answers(restarted, EventKind::Completed).await?;
+        let right = ["503 target_unavailable", "200"];
+        self.judge("one is completed during a restart", &answers, &right, &[completed]).await?;
+
+        self.wire.hold_next();
+        let late = self.provider.session().await?;
+        self.wire.holds().await;
+        self.provider.drive(late, Step::Complete { outcome: Outcome::Accepted }).await?;
+        let answers = self.provider.answers(late, EventKind::Completed).await?;
+        let after_a_gap = r#"on("session.completed") no. 2, COMPLETED, after a gap"#;
+        self.judge("out of order: completed comes first", &answers, &["200"], &[after_a_gap]).await?;
+        self.wire.let_go();
+        let answers = self.provider.answers(late, EventKind::Created).await?;
+        let calls = [r#"on("session.created") no. 1, CREATED, late"#];
+        self.judge("... and created afterwards", &answers, &["200"], &calls).await?;
+
+        let answer = self.provider.published_example().await?;
+        self.judge("the published example", &[answer], &["200"], &[after_a_gap]).await?;
+        let answer = self.provider.unknown_event("session.rewound").await?;
+        let calls = [r#"on_unknown("session.rewound")"#];
+        self.judge("an event that nobody knows yet", &[answer], &["200"], &calls).await?;
+        Ok((forger, unfinished))
     }
-    parts.join(".")
+
+    async fn forgeries(&mut self, forger: &Forger) -> Result<(), Failure> {
+        self.report.chapter("Forgeries")?;
+        let refused = ["401 token_refused"];
+        for (what, token) in [
+            ("the payload was tampered with", forger.tampered()),
+            ("signed with another key", forger.by_another_key()),
+            ("alg: none", forger.unsigned()),
+            ("HS256 with the public key as secret", forger.by_the_public_key()),
+        ] {
+            self.forge(what, token, KNOWN, &refused).await?;
+        }
+        self.site.set_clock_ahead(TWO_HOURS);
+        self.forge("expired: genuine, but two hours old", forger.genuine(), KNOWN, &refused).await?;
+        self.site.set_clock_ahead(0);
+        self.provider.event_for(&self.wire.url_of_somebody_else()).await?;
+        let token = self.wire.token_of_somebody_else();
+        self.forge("genuine, but made for another receiver", token, KNOWN, &refused).await?;
+        let refused = ["403 source_not_allowed"];
+        self.forge("genuine, but from a stranger's address", forger.genuine(), STRANGER, &refused).await?;
+        // Nobody can tell this from the provider that tries again: it is known, and does nothing.
+        self.forge("genuine, and sent once more", forger.genuine(), KNOWN, &["200"]).await
+    }
+
+    async fn keys(&mut self, forger: &Forger, session: Uuid) -> Result<(), Failure> {
+        self.report.chapter("A new key")?;
+        self.provider.replace_key().await?;
+        self.provider.drive(session, Step::Complete { outcome: Outcome::Rejected }).await?;
+        let answers = self.provider.answers(session, EventKind::Completed).await?;
+        let calls = [r#"on("session.completed") no. 2, COMPLETED"#];
+        self.judge("signed with a key of a moment ago", &answers, &["200"], &calls).await?;
+        // The key server was asked a moment ago: it may still be a newer key.
+        let unknown = ["503 keys_unavailable"];
+        self.forge("signed with the key that was revoked", forger.genuine(), KNOWN, &unknown).await?;
+        tokio::time::sleep(KEY_PAUSE).await;
+        self.forge("... once keys may be asked for again", forger.genuine(), KNOWN, &["401 token_refused"])
+            .await
+    }
 }

@@ -98,8 +98,9 @@ pub(super) async fn retry_dead(
     // Some may fail again at once: they must not be taken for further ones, without end.
     let dead = usize::try_from(store.backlog().await?.dead).unwrap_or(usize::MAX);
     let most = limit.unwrap_or(dead).min(dead);
-    let queued =
-        in_steps("queued", REPLAYED_AT_ONCE, most, async |limit| store.replay_dead(limit).await).await?;
+    let progress = Progress::new("queued", Some(most), output);
+    let step = async |limit| store.replay_dead(limit).await;
+    let queued = in_steps(progress, REPLAYED_AT_ONCE, most, step).await?;
     if output.is_json() {
         output.document(&serde_json::json!({ "queued": queued }))?;
     } else {
@@ -138,7 +139,9 @@ pub(super) async fn purge(
     }
     let (state, older_than) = (purge.state(), purge.older_than);
     let step = async |limit| store.purge(store::Purge { state, older_than, limit }).await;
-    let purged = in_steps("purged", PURGED_AT_ONCE, usize::MAX, step).await?;
+    // How many are old enough, no store tells.
+    let progress = Progress::new("purged", None, output);
+    let purged = in_steps(progress, PURGED_AT_ONCE, usize::MAX, step).await?;
     if output.is_json() {
         output.document(&serde_json::json!({ "purged": purged }))?;
     } else {
@@ -172,17 +175,17 @@ fn plural(count: usize, one: &'static str, many: &'static str) -> &'static str {
 
 /// Calls `step` with the number of events that it may change, until it finds none or `most` are done.
 pub(super) async fn in_steps(
-    verb: &'static str,
+    progress: Progress,
     at_once: usize,
     most: usize,
     step: impl AsyncFn(usize) -> Result<usize, StoreError>,
 ) -> Result<usize, Failure> {
-    let progress = Progress::new(verb);
     let mut done = 0;
     while done < most {
         let limit = at_once.min(most - done);
-        let changed =
-            step(limit).await.map_err(|error| format!("{error}; {done} were {verb} before, and stay so"))?;
+        let changed = step(limit)
+            .await
+            .map_err(|error| format!("{error}; {done} were {} before, and stay so", progress.verb))?;
         done += changed;
         if changed == 0 {
             // A store may do less at once than it is asked for, so anything else does not tell the end.

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::text;
@@ -54,29 +55,40 @@ impl Output {
     }
 }
 
-/// How far something long has come, if somebody is watching.
+/// How far something long has come, on standard error, if that is a terminal and people read the output.
 pub(super) struct Progress {
-    shown: bool,
-    verb: &'static str,
+    bar: ProgressBar,
+    /// What is done with them.
+    pub(super) verb: &'static str,
 }
 
 impl Progress {
-    pub(super) fn new(verb: &'static str) -> Self {
-        Self { shown: io::stderr().is_terminal(), verb }
+    /// `all` is how many there are, where that is known.
+    pub(super) fn new(verb: &'static str, all: Option<usize>, output: &Output) -> Self {
+        // A bar hides itself where standard error is no terminal.
+        let target =
+            if output.is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let length = all.map(|all| u64::try_from(all).unwrap_or(u64::MAX));
+        let bar = ProgressBar::with_draw_target(length, target).with_message(verb);
+        let template = if length.is_some() {
+            "{msg} [{bar:30}] {human_pos} of {human_len}, {eta} left"
+        } else {
+            "{spinner} {msg} {human_pos} in {elapsed}"
+        };
+        // Without its template, it has that of the library.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self { bar, verb }
     }
 
     pub(super) fn show(&self, done: usize) {
-        if self.shown {
-            // Nothing depends on it.
-            let _ = write!(io::stderr(), "\r{} {done}", self.verb);
-        }
+        self.bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown {
-            let _ = write!(io::stderr(), "\r{:width$}\r", "", width = self.verb.len() + 21);
-        }
+        self.bar.finish_and_clear();
     }
 }

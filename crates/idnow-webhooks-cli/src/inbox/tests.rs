@@ -10,7 +10,7 @@ use idnow_webhooks::store::{
 use idnow_webhooks_testkit::SampleEvent;
 
 use super::arguments::List;
-use super::output::Output;
+use super::output::{Output, Progress};
 use super::source::Source;
 use super::{change, look, now, table, text};
 
@@ -225,6 +225,10 @@ fn list_of(limit: usize, before: Option<i64>) -> List {
     List { state: None, name: None, session: None, limit, before }
 }
 
+fn progress(verb: &'static str) -> Progress {
+    Progress::new(verb, None, &Output::test(io::sink(), None, true))
+}
+
 #[tokio::test]
 async fn long_work_is_done_in_steps_and_ends() {
     let steps = Mutex::new(Vec::new());
@@ -233,7 +237,7 @@ async fn long_work_is_done_in_steps_and_ends() {
         Ok(limit)
     };
     assert_eq!(
-        change::in_steps("queued", 100, 250, full).await.unwrap(),
+        change::in_steps(progress("queued"), 100, 250, full).await.unwrap(),
         250,
         "although there seem to be more"
     );
@@ -247,7 +251,7 @@ async fn long_work_is_done_in_steps_and_ends() {
         *left -= done;
         if done == 100 { Err(StoreError::unavailable("the disk is gone")) } else { Ok(done) }
     };
-    let error = change::in_steps("purged", 500, usize::MAX, some).await.unwrap_err().to_string();
+    let error = change::in_steps(progress("purged"), 500, usize::MAX, some).await.unwrap_err().to_string();
     assert_eq!(error, "the store is not available: the disk is gone; 1000 were purged before, and stay so");
 }
 

@@ -20,6 +20,8 @@ const EXAMPLES: &str = "\
 Examples:
   idnow-webhooks listen --sandbox http://127.0.0.1:4390
   idnow-webhooks listen --sandbox http://127.0.0.1:4390 --forward-to http://127.0.0.1:3000/webhooks/idnow
+  IDNOW_AUDIENCE=http://listener:8080/webhooks/idnow idnow-webhooks listen --listen 0.0.0.0:8080 \\
+      --sandbox http://sandbox:4390 --allow-plain-http
   IDNOW_ENVIRONMENT=sandbox IDNOW_AUDIENCE=https://tunnel.example/webhooks/idnow idnow-webhooks listen
   idnow-webhooks listen --sandbox http://127.0.0.1:4390 --json | jq -r 'select(.kind == \"event\") | .data.eventName'
 
@@ -50,6 +52,12 @@ pub(crate) struct Arguments {
     /// Believes the sandbox at this URL, instead of what the variables say
     #[arg(long, value_name = "URL", value_parser = client::http_url)]
     pub(super) sandbox: Option<Url>,
+
+    /// Believes a sandbox that is not on this machine without TLS: whoever is on the way can make anything believed
+    ///
+    /// For a network of containers that is yours alone, and there only. With TLS, or on this machine, it is not needed.
+    #[arg(long, requires = "sandbox")]
+    pub(super) allow_plain_http: bool,
 
     /// Prints one JSON object a line, for other programs
     #[arg(long)]

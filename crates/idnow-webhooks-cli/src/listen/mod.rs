@@ -1,7 +1,6 @@
 //! `idnow-webhooks listen`: a receiver to look at.
 
 mod arguments;
-mod forward;
 mod reason;
 mod report;
 mod settings;
@@ -24,10 +23,10 @@ use http::{HeaderValue, StatusCode};
 use hyper_util::rt::TokioTimer;
 use idnow_webhooks::{Head, Outcome, Receiver};
 
+use crate::forward::Forward;
 use crate::stop::Stop;
 use crate::{Failure, client, wrong_usage};
 pub(crate) use arguments::Arguments;
-use forward::Forward;
 use report::Report;
 use voice::{Need, Voice};
 

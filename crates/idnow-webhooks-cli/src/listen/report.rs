@@ -11,7 +11,7 @@ use idnow_webhooks::{Clock, SystemClock, VerifiedToken};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::forward::Forwarded;
+use crate::forward::Forwarded;
 use crate::print::{BAD, BOLD, DIM, GOOD, Printer};
 use crate::text;
 

@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use idnow_webhooks::Settings;
-use idnow_webhooks::settings::VARIABLES;
+use idnow_webhooks::settings::{Keys, VARIABLES};
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 use super::Arguments;
-use crate::{Failure, client};
+use crate::{Failure, client, text, wrong_usage};
 
 /// These say where the webhook of a server is; here, options do.
 const PLACE: [&str; 2] = ["LISTEN", "WEBHOOK_PATH"];
@@ -24,6 +24,8 @@ const TRUST: [&str; 6] = [
     "IDNOW_JWKS_URL",
     "IDNOW_WEBHOOK_SECRET",
 ];
+/// Variables cannot say that plain HTTP is allowed.
+const REPLACED: &str = "https://sandbox.invalid/";
 /// A sandbox is asked for its name only.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -43,13 +45,17 @@ pub(super) async fn find(arguments: &Arguments, listening: SocketAddr) -> Result
             format!("{error}\nTo believe a sandbox on this machine: --sandbox http://127.0.0.1:4390").into()
         });
     };
+    check_way(sandbox, arguments.allow_plain_http)?;
     let Discovery { issuer, jwks_uri } = discover(sandbox).await?;
+    check_keys(sandbox, &jwks_uri)?;
     variables.retain(|(name, _)| !TRUST.contains(&name.as_str()));
     let mut audiences = urls(listening, &arguments.path);
     // The last of two with one name counts, so its own value would be lost.
     audiences.extend(
         variables.iter().filter(|(name, _)| name == "IDNOW_AUDIENCE").map(|(_, value)| value.clone()),
     );
+    let insecure = arguments.allow_plain_http.then(|| jwks_uri.clone());
+    let jwks_uri = if insecure.is_some() { REPLACED.to_owned() } else { jwks_uri };
     let of_sandbox = [
         ("IDNOW_ISSUER", issuer),
         ("IDNOW_JWKS_URL", jwks_uri),
@@ -59,6 +65,9 @@ pub(super) async fn find(arguments: &Arguments, listening: SocketAddr) -> Result
     let slow = variables.iter().any(|(name, _)| name == "IDNOW_JWKS_MIN_REFRESH_SECONDS");
     let mut settings = Settings::from_variables(variables)
         .map_err(|error| format!("the sandbox at {} cannot be used: {error}", client::shown(sandbox)))?;
+    if let Some(url) = insecure {
+        settings.keys = Keys::InsecureUrl(url);
+    }
     if !slow {
         // Nobody has to be spared here, and keys are rotated by hand to see what happens.
         settings.jwks_min_refresh = Duration::from_secs(1);
@@ -99,6 +108,46 @@ fn urls(listening: SocketAddr, path: &str) -> BTreeSet<String> {
         ["127.0.0.1", "localhost", "[::1]"].into_iter().for_each(add);
     }
     urls
+}
+
+/// Its keys decide what is believed, so nobody else must be able to answer in its place, unless it was asked for.
+fn check_way(sandbox: &Url, allow_plain_http: bool) -> Result<(), Failure> {
+    if allow_plain_http || sandbox.scheme() == "https" || is_this_machine(sandbox) {
+        return Ok(());
+    }
+    Err(wrong_usage(
+        "listen",
+        format!(
+            "--sandbox {}: without TLS, anybody on the way to it can make anything believed; in a network of containers \
+             that is yours alone, add --allow-plain-http",
+            client::shown(sandbox)
+        ),
+    )
+    .into())
+}
+
+/// A sandbox that does not know how others reach it gives an address that leads everybody to themselves.
+fn check_keys(sandbox: &Url, jwks_uri: &str) -> Result<(), Failure> {
+    let keys_here = Url::parse(jwks_uri).is_ok_and(|url| is_this_machine(&url));
+    if keys_here && !is_this_machine(sandbox) {
+        let (url, keys) = (client::shown(sandbox), text::line(jwks_uri));
+        let base = url.trim_end_matches('/');
+        return Err(format!(
+            "the sandbox at {url} says that its keys are at {keys}, which is this machine from here: start it with \
+             --base-url {base}"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 async fn discover(sandbox: &Url) -> Result<Discovery, Failure> {

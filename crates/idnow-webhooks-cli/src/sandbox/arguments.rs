@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use idnow_webhooks_sandbox::Chaos;
 
 pub(super) const DATABASE: &str = "idnow-sandbox.db";
 
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   idnow-webhooks sandbox
   idnow-webhooks sandbox --in-memory --time-scale 100
+  idnow-webhooks sandbox --chaos seed=7,duplicate=0.2,reorder=0.3
   IDNOW_SANDBOX_ACCESS_TOKEN=$(openssl rand -hex 24) idnow-webhooks sandbox --listen 0.0.0.0:4390
 
 With --json each line is an object; its `kind` is `started` or `stopped`. Warnings go to standard error; RUST_LOG \
@@ -54,6 +56,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(super) max_retries: u32,
 
+    /// For how long sessions are kept after they have ended, and deliveries after they were delivered or given up; not divided
+    #[arg(long, value_name = "TIME", default_value = "30days", value_parser = humantime::parse_duration)]
+    pub(super) keep_history: Duration,
+
     /// Trusts these certificate authorities too, when it delivers by TLS: PEM; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Vec<PathBuf>,
@@ -62,9 +68,22 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "allow_private")]
     pub(super) public_only: bool,
 
-    /// Delivers to private networks too
+    /// Delivers to private networks too, but never to link-local addresses and metadata services of clouds
     #[arg(long)]
     pub(super) allow_private: bool,
+
+    /// Delivers without TLS to other machines too, as to receivers in other containers (with --allow-private)
+    ///
+    /// Anybody on the way can read and change what is sent; the provider itself never does this.
+    #[arg(long)]
+    pub(super) allow_plain_http: bool,
+
+    /// Makes deliveries go wrong on purpose, repeatably: a seed, and how likely each fault is, from 0 to 1
+    ///
+    /// Of genuine attempts: duplicate, lost, reorder, delay, drop, half, slow, skew, rotate, burst. Sent before them, and
+    /// to be refused: corrupt, expired, unknown, retired, future. `all` is every one that is not named.
+    #[arg(long, value_name = "seed=N,FAULT=P,...")]
+    pub(super) chaos: Option<Chaos>,
 
     /// What the management API asks for as a bearer token: 16 to 1024 visible characters
     ///
@@ -74,6 +93,9 @@ pub(crate) struct Arguments {
     pub(super) access_token: Option<String>,
 
     /// How others reach the sandbox, if not by the address it listens on: `http://sandbox:4390` from other containers
+    ///
+    /// Discovery, keys and issuer go by it, and the dashboard and the management API answer under its host, too. Needs
+    /// an access token, unless its host is this machine.
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
 
@@ -107,6 +129,7 @@ pub(super) fn option(field: &str) -> Option<&'static str> {
         "extraCa" => "--ca",
         "issuer" => "--issuer",
         "listen" => "--listen",
+        "keepHistory" => "--keep-history",
         "maxRetries" => "--max-retries",
         "timeScale" => "--time-scale",
         _ => return None,

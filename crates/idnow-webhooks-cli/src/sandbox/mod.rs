@@ -3,7 +3,6 @@
 mod arguments;
 mod report;
 
-use std::fs;
 use std::io::IsTerminal;
 
 use idnow_webhooks_sandbox::{Client, Error, Sandbox};
@@ -26,14 +25,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
         .time_scale(arguments.time_scale)
         .answer_deadline(arguments.answer_deadline)
         .max_retries(arguments.max_retries)
+        .keep_history(arguments.keep_history)
         .public_only(arguments.public_only)
-        .allow_private(arguments.allow_private);
+        .allow_private(arguments.allow_private)
+        .allow_plain_http(arguments.allow_plain_http);
     if !arguments.in_memory {
         builder = builder.database(&arguments.database);
     }
+    if let Some(chaos) = &arguments.chaos {
+        builder = builder.chaos(chaos.clone());
+    }
     for path in &arguments.ca {
-        let pem = fs::read(path).map_err(|error| format!("--ca {}: {error}", path.display()))?;
-        builder = builder.extra_ca(pem);
+        builder = builder.extra_ca_file(path);
     }
     if let Some(token) = &arguments.access_token {
         builder = builder.access_token(token);
@@ -59,6 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
         client: sandbox.clients().first(),
         own_client,
         database: (!arguments.in_memory).then_some(&arguments.database),
+        chaos: arguments.chaos.as_ref().map(ToString::to_string),
         needs_token: arguments.access_token.is_some(),
     };
     // It may well run on when nobody reads what it says.

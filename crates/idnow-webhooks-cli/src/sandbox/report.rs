@@ -21,6 +21,8 @@ pub(super) struct Started<'a> {
     /// Whether its secret came with the command: then it is known, and not printed.
     pub(super) own_client: bool,
     pub(super) database: Option<&'a PathBuf>,
+    /// What goes wrong on purpose.
+    pub(super) chaos: Option<String>,
     pub(super) needs_token: bool,
 }
 
@@ -37,6 +39,7 @@ impl Started<'_> {
                 "clientId": id,
                 "clientSecret": secret,
                 "database": self.database,
+                "chaos": self.chaos,
                 "needsToken": self.needs_token,
             }));
         }
@@ -51,6 +54,7 @@ impl Started<'_> {
             ("keys", Some(self.jwks_url)),
             ("client id", id),
             ("client secret", secret),
+            ("chaos", self.chaos.as_deref()),
         ] {
             if let Some(value) = value {
                 // Writing to a `String` cannot fail.

@@ -5,6 +5,7 @@ mod change;
 mod look;
 mod postgres;
 mod refuse;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

@@ -1,8 +1,11 @@
 //! Runs the commands that run until they are stopped, and those that talk to them, as a user does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod chaos;
 mod completions;
+mod elsewhere;
 mod forward;
+mod health;
 mod listen;
 mod process;
 mod refused;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Error;
 
 fn check(builder: SandboxBuilder) -> Result<Settings, Error> {
     let listen = builder.listen;
@@ -21,13 +22,13 @@ fn the_defaults_are_those_of_the_provider() {
 
 #[test]
 fn what_others_use_instead_of_the_address_is_used_everywhere() {
-    let builder = SandboxBuilder::default().base_url("http://sandbox:8080/");
+    let token = "0123456789abcdef";
+    let builder = SandboxBuilder::default().base_url("http://sandbox:8080/").access_token(token);
     let settings = check(builder.clone()).unwrap();
     assert_eq!(settings.issuer, "http://sandbox:8080/oidc");
     let settings = check(builder.issuer("https://issuer.example/oidc")).unwrap();
     assert_eq!(settings.issuer, "https://issuer.example/oidc");
     assert_eq!(settings.jwks_url, "http://sandbox:8080/oidc/.well-known/jwks.json");
-    let token = "0123456789abcdef";
     let open = SandboxBuilder::default().listen(([0, 0, 0, 0], 80).into()).access_token(token);
     assert_eq!(check(open).unwrap().base_url, "http://127.0.0.1:80");
     let open = SandboxBuilder::default().listen("[::]:80".parse().unwrap()).access_token(token);
@@ -44,6 +45,9 @@ fn a_wrong_setting_is_named() {
         assert!(refusal(new().answer_deadline(deadline)).starts_with("answerDeadline: "));
     }
     assert!(refusal(new().max_retries(101)).starts_with("maxRetries: "));
+    for time in [Duration::from_millis(999), Duration::from_hours(36_500 * 24 + 1), Duration::MAX] {
+        assert!(refusal(new().keep_history(time)).starts_with("keepHistory: "), "{time:?}");
+    }
     assert!(refusal(new().public_only(true).allow_private(true)).starts_with("allowPrivate: "));
     for url in ["", "sandbox:8080", "ftp://x/", "http://x/?y", "http://x/#y", "http://u:p@x/"] {
         assert!(refusal(new().base_url(url)).starts_with("baseUrl: "), "{url}");
@@ -51,6 +55,12 @@ fn a_wrong_setting_is_named() {
     }
     let open = new().listen(([0, 0, 0, 0], 80).into());
     assert!(refusal(open.clone()).contains("accessToken: it is needed to listen on 0.0.0.0:80"));
+    let reached = refusal(new().base_url("http://sandbox:8080"));
+    assert!(
+        reached.contains("accessToken: it is needed with the base URL http://sandbox:8080/"),
+        "{reached}"
+    );
+    assert!(check(new().base_url("http://localhost:8080")).is_ok());
     for token in ["", "fifteen_letters", "with a space in it", "umläute_umläute_", &"x".repeat(1025)] {
         let error = refusal(open.clone().access_token(token));
         assert!(

@@ -62,6 +62,14 @@ mod tests {
 
     #[test]
     fn every_code_is_the_one_of_what_it_stands_for() {
+        for (code, state) in (0..).zip(DeliveryState::ALL) {
+            assert_eq!(state.code(), code);
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+        for (code, status) in (0..).zip(SessionStatus::ALL) {
+            assert_eq!(status.code(), code);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
         all::<DeliveryState>(5);
         all::<DeadReason>(4);
         all::<SessionStatus>(6);

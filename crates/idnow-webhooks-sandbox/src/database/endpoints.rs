@@ -5,8 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::attempts::{decode, json, number};
-use super::events::uuid;
+use super::row::{decode, json, number, uuid};
 use super::unit::{Fault, Unit, Work};
 use crate::clock::time;
 use crate::error::Error;
@@ -156,7 +155,8 @@ fn apply(current: &Endpoint, change: &EndpointChange) -> Result<Endpoint, Error>
         concurrency: change.concurrency.unwrap_or(current.concurrency),
         ..current.clone()
     };
-    url::check(&changed.url)?;
+    // Whether plain http is allowed says a setting, and may have said so when it was saved.
+    url::check(&changed.url, true)?;
     names::description(&changed.description)?;
     names::events(&changed.events)?;
     names::concurrency(changed.concurrency)?;

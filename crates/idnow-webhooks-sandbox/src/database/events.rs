@@ -4,9 +4,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::attempts::{decode, json, number};
 use super::codes::Code as _;
 use super::ids::{id_of, row_of};
+use super::row::{json, last_step, number, uuid};
 use super::unit::{Numbers, Unit};
 use crate::clock::time;
 use crate::live::Change;
@@ -149,13 +149,4 @@ fn event(row: &SqliteRow) -> Result<Event, sqlx::Error> {
         last_step: last_step(row, 8)?,
         occurred_at: time(row.try_get(9)?),
     })
-}
-
-pub(super) fn uuid(row: &SqliteRow, column: usize) -> Result<Uuid, sqlx::Error> {
-    Uuid::from_slice(row.try_get(column)?).map_err(decode)
-}
-
-pub(super) fn last_step(row: &SqliteRow, column: usize) -> Result<Option<LastStep>, sqlx::Error> {
-    let text: Option<&str> = row.try_get(column)?;
-    text.map(serde_json::from_str).transpose().map_err(decode)
 }

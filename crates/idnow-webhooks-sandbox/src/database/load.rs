@@ -3,7 +3,8 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::codes::Code as _;
-use super::unit::{Fault, Numbers, Tally};
+use super::tally::Tally;
+use super::unit::{Fault, Numbers};
 use super::{endpoints, keys};
 use crate::known::Known;
 use crate::model::{DeliveryState, SessionStatus};
@@ -29,8 +30,9 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Loaded, Fa
     {
         tally.deliveries(DeliveryState::decode(row.try_get(0)?)?, row.try_get(1)?);
     }
-    let next = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM sessions), (SELECT coalesce(max(id), 0) + 1 FROM events),
-                       (SELECT coalesce(max(id), 0) + 1 FROM deliveries)";
+    let next = "SELECT 1 + max(session, (SELECT coalesce(max(id), 0) FROM sessions)),
+                       1 + max(event, (SELECT coalesce(max(id), 0) FROM events)),
+                       1 + max(delivery, (SELECT coalesce(max(id), 0) FROM deliveries)) FROM gone";
     let next = sqlx::query(next).fetch_one(connection).await?;
     let numbers = Numbers { session: next.try_get(0)?, event: next.try_get(1)?, delivery: next.try_get(2)? };
     Ok(Loaded { known, numbers, tally })

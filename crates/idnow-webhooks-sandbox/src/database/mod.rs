@@ -1,21 +1,28 @@
 //! The SQLite file: one connection that writes, and some beside it that read.
 
+pub(crate) mod again;
 pub(crate) mod attempts;
+mod batch;
 pub(crate) mod codes;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 mod file;
 pub(crate) mod ids;
+mod job;
 pub(crate) mod keys;
 mod load;
 mod open;
+pub(crate) mod purge;
+mod row;
 mod schema;
 pub(crate) mod sessions;
+mod shared;
+pub(crate) mod taken;
+mod tally;
 pub(crate) mod unit;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,19 +32,21 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::clock::Micros;
+use crate::clock::micros;
 use crate::error::Error;
 use crate::known::Known;
-use crate::live::Broadcast;
-use crate::state::Taken;
-use attempts::{Recording, Taking};
+use attempts::{Recording, Taking, Terms};
+use batch::Task;
 use file::OwnFile;
+use job::Pending;
 use open::{connect, failure, fault, options};
-use unit::{Effects, Fault, NextExpiry, Pending, Tally, Work};
-use writer::{Task, Writer};
+use shared::Shared;
+use taken::Taken;
+use tally::Tally;
+use unit::Work;
+use writer::Writer;
 
 /// Calls that may wait to be written. Those beyond it wait to wait.
 const QUEUE: usize = 2048;
@@ -51,23 +60,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many deliveries one transaction changes, of many. Others come in between.
 pub(crate) const STEP: u32 = 2000;
 
-/// What the writer and everybody else have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    file: OwnFile,
-    pub(crate) live: Broadcast,
-    known: watch::Sender<Arc<Known>>,
-    tally: Mutex<Tally>,
-    signals: Mutex<HashMap<Uuid, Arc<Notify>>>,
-    /// Deliveries whose attempts were given up, and who puts them back.
-    orphans: Mutex<Vec<i64>>,
-    orphaned: Notify,
-    /// When the next session expires, and who wants to know when it will be sooner.
-    expiry: Mutex<Option<Micros>>,
-    pub(crate) sooner: Notify,
-    closing: CancellationToken,
-}
-
 /// A cheap handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
@@ -77,8 +69,13 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the file, or a temporary one. The task ends after [`close`](Self::close).
-    pub(crate) async fn open(path: Option<PathBuf>, issuer: &str) -> Result<(Self, JoinHandle<()>), Error> {
+    /// Opens the file, or a temporary one. The task ends after [`close`](Self::close). What tokens name as their issuer, and
+    /// the longest that a delivery waits, are noted with attempts.
+    pub(crate) async fn open(
+        path: Option<PathBuf>,
+        issuer: &str,
+        longest_wait: Duration,
+    ) -> Result<(Self, JoinHandle<()>), Error> {
         let file = match path {
             Some(path) => OwnFile::open(&path)?,
             None => OwnFile::temporary()?,
@@ -92,26 +89,10 @@ impl Database {
             .test_before_acquire(false)
             .connect_lazy_with(options(&file).read_only(true));
         let known = Arc::new(loaded.known);
-        let shared = Arc::new(Shared {
-            file,
-            live: Broadcast::default(),
-            known: watch::Sender::new(Arc::clone(&known)),
-            tally: Mutex::new(loaded.tally),
-            signals: Mutex::default(),
-            orphans: Mutex::default(),
-            orphaned: Notify::new(),
-            expiry: Mutex::default(),
-            sooner: Notify::new(),
-            closing: CancellationToken::new(),
-        });
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            connection: Some(connection),
-            known,
-            numbers: loaded.numbers,
-            issuer,
-            orphans: Vec::new(),
-        };
+        let shared = Arc::new(Shared::new(file, &known, loaded.tally));
+        let terms =
+            Terms { issuer, longest_wait: micros(longest_wait), orphans: Arc::clone(&shared.orphans) };
+        let writer = Writer::new(Arc::clone(&shared), connection, known, loaded.numbers, terms);
         let (queue, receiver) = mpsc::channel(QUEUE);
         let task = tokio::spawn(writer.run(receiver));
         let database = Self { shared, queue, readers };
@@ -153,7 +134,7 @@ impl Database {
 
     /// Ends what waits for endpoints that were deleted.
     pub(crate) async fn sweep(&self) -> Result<(), Error> {
-        while self.write(deliveries::Sweep { limit: STEP }).await? > 0 {}
+        while self.write(again::Sweep { limit: STEP }).await? > 0 {}
         Ok(())
     }
 
@@ -190,61 +171,7 @@ impl Database {
     }
 
     pub(crate) fn signal(&self, endpoint: Uuid) -> Arc<Notify> {
-        Arc::clone(lock(&self.shared.signals).entry(endpoint).or_default())
-    }
-}
-
-impl Shared {
-    /// Where the file is.
-    #[cfg(test)]
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.file.path().parent().unwrap().to_owned()
-    }
-
-    fn failure(&self, error: sqlx::Error) -> Error {
-        failure(&self.file, error)
-    }
-
-    fn fault(&self, error: Fault) -> Error {
-        fault(&self.file, error)
-    }
-
-    /// Nobody will tell what comes of the attempt of this delivery.
-    pub(crate) fn give_up(&self, delivery: i64) {
-        lock(&self.orphans).push(delivery);
-        self.orphaned.notify_one();
-    }
-
-    /// Tells everybody what has become durable.
-    fn committed(&self, known: &Arc<Known>, effects: Effects) {
-        lock(&self.tally).add(&effects.tally);
-        if effects.known {
-            self.known.send_replace(Arc::clone(known));
-        }
-        {
-            let mut signals = lock(&self.signals);
-            for endpoint in &effects.wakes {
-                signals.entry(*endpoint).or_default().notify_one();
-            }
-            for endpoint in &effects.removed {
-                if let Some(signal) = signals.remove(endpoint) {
-                    signal.notify_one();
-                }
-            }
-        }
-        if let Some(NextExpiry(next)) = effects.next_expiry {
-            *lock(&self.expiry) = next;
-        }
-        if let Some(expiry) = effects.expiry {
-            let mut next = lock(&self.expiry);
-            if next.is_none_or(|next| expiry < next) {
-                *next = Some(expiry);
-                self.sooner.notify_one();
-            }
-        }
-        for change in effects.changes {
-            self.live.tell(change);
-        }
+        self.shared.signal(endpoint)
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) async fn connect(file: &OwnFile) -> Result<SqliteConnection, Error> {
         .synchronous(synchronous)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_SIZE)
+        // So that nothing is left of a secret that was deleted.
+        .pragma("secure_delete", "FAST")
         .pragma("cache_size", WRITER_CACHE);
     let mut connection = options.connect().await.map_err(failed)?;
     // A file that is not ours must stay as it is, so its journal's mode is changed after it was looked at.
@@ -66,11 +68,25 @@ pub(super) fn fault(file: &OwnFile, fault: Fault) -> Error {
     }
 }
 
+/// Whether it is of one call alone: of what it reads or writes, and neither of the disk nor of the file.
+pub(super) fn is_of_one_call(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => !matches!(code(error), None | Some(5..=10 | 13 | 14 | 26)),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => false,
+        _ => true,
+    }
+}
+
+/// SQLite's, without its details.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
+    Some(code & 0xff)
+}
+
 /// Says what to do, if that can be told.
 pub(super) fn failure(file: &OwnFile, error: sqlx::Error) -> Error {
     let path = file.path().display();
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
-    let doing = match code.map(|code| code & 0xff) {
+    let doing = match code(&error) {
         Some(5 | 6) => format!("{path} was locked by another program for longer than {PATIENCE:?}"),
         Some(8) => format!("{path} or its folder is read-only"),
         Some(10) => format!("reading or writing {path} failed"),

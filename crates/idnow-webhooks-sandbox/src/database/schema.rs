@@ -11,16 +11,20 @@ pub(crate) const KNOWN: u32 = 1;
 /// and events, which are random, tell their rows (`ids.rs`), so that no index of random keys is needed: each of its
 /// entries would be on a page of its own. URLs and issuers stand in `texts`, once each.
 ///
+/// No row is ever used twice: those that are `gone` count, too.
+///
 /// The deliveries of an event are made with it and follow one another. A delivery that has a `started_at` is in an attempt
 /// whose outcome is not known; the `attempts` have the others. `base` is how many attempts there were when it was last
-/// retriggered.
+/// retriggered, and those since that were cut off: they use up no retry. A retired key has no private half any more.
 const STEPS: [&str; KNOWN as usize] = ["
     CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
     CREATE TABLE clients (id TEXT PRIMARY KEY, secret TEXT NOT NULL) STRICT;
     CREATE TABLE keys (
         id INTEGER PRIMARY KEY,
         kid TEXT NOT NULL UNIQUE,
-        pkcs8 BLOB NOT NULL,
+        modulus BLOB NOT NULL,
+        exponent BLOB NOT NULL,
+        pkcs8 BLOB,
         state INTEGER NOT NULL,
         created_at INTEGER NOT NULL
     ) STRICT;
@@ -109,8 +113,11 @@ const STEPS: [&str; KNOWN as usize] = ["
         url INTEGER NOT NULL,
         issuer INTEGER NOT NULL,
         answer TEXT,
+        faults TEXT,
         PRIMARY KEY (delivery, number)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE gone (session INTEGER NOT NULL, event INTEGER NOT NULL, delivery INTEGER NOT NULL) STRICT;
+    INSERT INTO gone VALUES (0, 0, 0);
 "];
 
 /// What a file was before it was opened.

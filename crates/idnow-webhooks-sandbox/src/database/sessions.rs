@@ -5,10 +5,10 @@ mod read;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::attempts::json;
 use super::codes::Code;
 use super::events::{NewEvent, emit};
 use super::ids::{id_of, row_of};
+use super::row::json;
 use super::unit::{Fault, NextExpiry, Numbers, Unit, Work};
 use crate::clock::{Micros, time};
 use crate::error::Error;
@@ -76,14 +76,15 @@ impl Work for Create {
             unit.tell(|| Change::Session { id: course.session.id });
         }
         let expiry = unit.now.saturating_add(self.ttl);
-        if courses.iter().any(|course| is_open(course.session.status)) {
+        if courses.iter().any(|course| course.session.status.is_open()) {
             unit.outcome.expiry = Some(unit.outcome.expiry.map_or(expiry, |other| other.min(expiry)));
         }
         Ok(courses.into_iter().map(|course| course.session).collect())
     }
 }
 
-/// Lets something happen to a session.
+/// Lets something happen to a session. If its time has run out, that is all that happens to it: the refusal is the output
+/// then, as something was written.
 #[derive(Debug)]
 pub(crate) struct Drive {
     pub(crate) session: Uuid,
@@ -92,9 +93,9 @@ pub(crate) struct Drive {
 
 #[async_trait]
 impl Work for Drive {
-    type Output = Session;
+    type Output = Result<Session, Error>;
 
-    async fn run(&mut self, unit: &mut Unit<'_>) -> Result<Session, Fault> {
+    async fn run(&mut self, unit: &mut Unit<'_>) -> Result<Self::Output, Fault> {
         let query = format!("SELECT {COLUMNS} WHERE s.id = ?1 AND s.uuid = ?2");
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(row_of(self.session))
@@ -104,9 +105,15 @@ impl Work for Drive {
         let row = row.ok_or_else(|| Error::not_found("session", self.session))?;
         let mut course = course(&row)?;
         let before = course.session.status;
-        let events: Vec<_> = take_step(unit, &mut course, self.step)?.into_iter().collect();
+        let too_late = before.is_open() && course.session.expires_at <= time(unit.now);
+        let step = if too_late { Step::Expire } else { self.step };
+        let events: Vec<_> = take_step(unit, &mut course, step)?.into_iter().collect();
         change(unit, &[(before, course.clone())], &events).await?;
-        Ok(course.session)
+        if too_late && self.step != Step::Expire {
+            // It says that the session has ended, and how.
+            return Ok(take_step(unit, &mut course, self.step).map(|_| course.session));
+        }
+        Ok(Ok(course.session))
     }
 }
 
@@ -163,7 +170,7 @@ fn take_step(unit: &mut Unit<'_>, course: &mut Course, step: Step) -> Result<Opt
     if matches!(advance.status, SessionStatus::Running | SessionStatus::Completed) {
         session.started_at.get_or_insert(now);
     }
-    if !is_open(advance.status) {
+    if !advance.status.is_open() {
         session.completed_at = Some(now);
     }
     if advance.status == SessionStatus::Expired {
@@ -171,10 +178,6 @@ fn take_step(unit: &mut Unit<'_>, course: &mut Course, step: Step) -> Result<Opt
         session.expires_at = session.expires_at.min(now);
     }
     Ok(advance.event.map(|kind| happened(unit, course, kind)))
-}
-
-fn is_open(status: SessionStatus) -> bool {
-    matches!(status, SessionStatus::Created | SessionStatus::Running)
 }
 
 async fn insert(unit: &mut Unit<'_>, flow: i64, courses: &[Course]) -> Result<(), sqlx::Error> {

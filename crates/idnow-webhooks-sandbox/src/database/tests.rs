@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::unit::Unit;
+use super::unit::{Fault, Unit};
 use super::*;
 
 /// Any SQL, in the writer's transaction.
@@ -26,13 +26,14 @@ async fn plan(connection: &mut SqliteConnection, query: &str) -> String {
 /// Without statistics SQLite guesses, and a wrong guess is a scan of all deliveries for each attempt.
 #[tokio::test]
 async fn what_is_done_all_the_time_scans_no_table() {
-    let (database, _writer) = Database::open(None, "issuer").await.unwrap();
+    let (database, _writer) = Database::open(None, "issuer", PATIENCE).await.unwrap();
     let mut reader = database.reader().await.unwrap();
     for query in [
         "SELECT d.id FROM deliveries d CROSS JOIN events e ON e.id = d.event CROSS JOIN sessions s ON s.id = e.session
          WHERE d.state = 0 AND d.endpoint = 1 ORDER BY d.next_at LIMIT 5",
         "SELECT id FROM deliveries WHERE id IN (SELECT value FROM json_each('[1]'))",
-        "SELECT id FROM deliveries WHERE state = 1 AND ('[1]' IS NULL OR id IN (SELECT value FROM json_each('[1]')))",
+        "SELECT id FROM deliveries WHERE state = 1
+             AND ('[]' IS NULL OR (id, attempts) IN (SELECT value ->> 0, value ->> 1 FROM json_each('[]')))",
         "SELECT * FROM sessions WHERE status < 2 AND expires_at <= 1 ORDER BY expires_at LIMIT 5",
         "SELECT min(expires_at) FROM sessions WHERE status < 2",
         "SELECT id FROM deliveries WHERE state = 3 ORDER BY id DESC LIMIT 5",

@@ -1,18 +1,17 @@
 //! What is done in a transaction.
 
+use std::mem;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::codes::Code as _;
+use super::tally::Tally;
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::known::Known;
 use crate::live::Change;
-use crate::model::{DeliveryState, SessionStatus};
 
 /// Why something was not done.
 #[derive(Debug)]
@@ -60,6 +59,31 @@ impl Unit<'_> {
         Arc::make_mut(self.known)
     }
 
+    /// Begins a part of the transaction that may fail without the rest.
+    pub(super) async fn mark(&mut self) -> Result<Mark, sqlx::Error> {
+        sqlx::query("SAVEPOINT part").execute(&mut *self.connection).await?;
+        let effects = Effects { has_listeners: self.outcome.has_listeners, ..Effects::default() };
+        Ok(Mark { known: Arc::clone(self.known), effects: mem::replace(self.outcome, effects) })
+    }
+
+    /// Ends this part. If it has failed, it has never been. The outer error is of the whole transaction.
+    pub(super) async fn settle<T>(
+        &mut self,
+        mark: Mark,
+        result: Result<T, sqlx::Error>,
+    ) -> Result<Result<T, sqlx::Error>, sqlx::Error> {
+        if result.is_ok() {
+            let part = mem::replace(self.outcome, mark.effects);
+            self.outcome.merge(part);
+        } else {
+            sqlx::query("ROLLBACK TO part").execute(&mut *self.connection).await?;
+            *self.outcome = mark.effects;
+            *self.known = mark.known;
+        }
+        sqlx::query("RELEASE part").execute(&mut *self.connection).await?;
+        Ok(result)
+    }
+
     pub(crate) fn tell(&mut self, change: impl FnOnce() -> Change) {
         if self.outcome.has_listeners {
             self.outcome.changes.push(change());
@@ -72,6 +96,12 @@ impl Unit<'_> {
             self.outcome.wakes.push(endpoint);
         }
     }
+}
+
+/// How it was before a part of a transaction.
+pub(super) struct Mark {
+    known: Arc<Known>,
+    effects: Effects,
 }
 
 /// What follows from a transaction, once it is committed.
@@ -91,6 +121,25 @@ pub(crate) struct Effects {
     pub(crate) next_expiry: Option<NextExpiry>,
 }
 
+impl Effects {
+    fn merge(&mut self, part: Self) {
+        self.known |= part.known;
+        self.changes.extend(part.changes);
+        for endpoint in part.wakes {
+            if !self.wakes.contains(&endpoint) {
+                self.wakes.push(endpoint);
+            }
+        }
+        self.removed.extend(part.removed);
+        self.tally.add(&part.tally);
+        self.expiry = match (self.expiry, part.expiry) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.next_expiry = part.next_expiry.or(self.next_expiry);
+    }
+}
+
 /// When the next session expires; none if none can.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NextExpiry(pub(crate) Option<Micros>);
@@ -108,106 +157,5 @@ impl Numbers {
         let next = *number;
         *number = next.saturating_add(1);
         next
-    }
-}
-
-/// How many there are in each state, or how many more.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tally {
-    sessions: [i64; 6],
-    deliveries: [i64; 5],
-}
-
-impl Tally {
-    pub(crate) fn sessions(&mut self, status: SessionStatus, more: i64) {
-        add(&mut self.sessions, status.code(), more);
-    }
-
-    pub(crate) fn deliveries(&mut self, state: DeliveryState, more: i64) {
-        add(&mut self.deliveries, state.code(), more);
-    }
-
-    pub(crate) fn moved(&mut self, from: DeliveryState, to: DeliveryState, count: i64) {
-        self.deliveries(from, -count);
-        self.deliveries(to, count);
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (here, more) in self.sessions.iter_mut().zip(other.sessions) {
-            *here += more;
-        }
-        for (here, more) in self.deliveries.iter_mut().zip(other.deliveries) {
-            *here += more;
-        }
-    }
-
-    pub(crate) fn session_count(&self, status: SessionStatus) -> u64 {
-        count(&self.sessions, status.code())
-    }
-
-    pub(crate) fn delivery_count(&self, state: DeliveryState) -> u64 {
-        count(&self.deliveries, state.code())
-    }
-}
-
-fn add(counts: &mut [i64], code: i64, more: i64) {
-    if let Some(count) = usize::try_from(code).ok().and_then(|code| counts.get_mut(code)) {
-        *count += more;
-    }
-}
-
-fn count(counts: &[i64], code: i64) -> u64 {
-    let count = usize::try_from(code).ok().and_then(|code| counts.get(code));
-    count.and_then(|count| u64::try_from(*count).ok()).unwrap_or_default()
-}
-
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-/// [`Work`] of any kind, and who waits for it.
-#[async_trait]
-pub(crate) trait Job: Send {
-    /// Whether nobody waits for it any more. It is not begun then.
-    fn is_abandoned(&self) -> bool;
-    async fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), sqlx::Error>;
-    fn answer(self: Box<Self>, committed: Result<(), Error>);
-}
-
-pub(crate) struct Pending<W: Work> {
-    work: W,
-    reply: Reply<W::Output>,
-    output: Option<Result<W::Output, Error>>,
-}
-
-impl<W: Work> Pending<W> {
-    pub(crate) fn new(work: W, reply: Reply<W::Output>) -> Self {
-        Self { work, reply, output: None }
-    }
-}
-
-#[async_trait]
-impl<W: Work> Job for Pending<W> {
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    async fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), sqlx::Error> {
-        self.output = Some(match self.work.run(unit).await {
-            Ok(output) => Ok(output),
-            Err(Fault::Refused(error)) => Err(error),
-            Err(Fault::Database(error)) => return Err(error),
-        });
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), Error>) {
-        let result = match (committed, self.output) {
-            // What was refused was refused, whatever became of the others.
-            (_, Some(Err(refused))) => Err(refused),
-            (Ok(()), Some(Ok(output))) => Ok(output),
-            (Ok(()), None) => Err(Error::unavailable("it was not run")),
-            (Err(error), _) => Err(error),
-        };
-        // A caller that has gone away wants no answer.
-        let _ = self.reply.send(result);
     }
 }

@@ -3,18 +3,23 @@
 //! What came in while the last commit was being synced makes the next one: that is all of group commit, and an idle
 //! sandbox waits for nothing.
 
+use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::mpsc;
 
-use super::attempts::{self, Recording, Taking};
-use super::unit::{Effects, Job, Numbers, Reply, Unit};
-use super::{Shared, connect, load};
+use super::attempts::Terms;
+use super::batch::{Batch, Done, Task};
+use super::open::is_of_one_call;
+use super::shared::Shared;
+use super::taken::{Begun, Loose};
+use super::unit::{Effects, Numbers, Unit};
+use super::{connect, load};
 use crate::clock;
 use crate::error::Error;
 use crate::known::Known;
-use crate::state::Taken;
 
 /// The most that one commit takes along. It bounds how long the first caller waits for the last one.
 const BATCH: usize = 512;
@@ -22,49 +27,54 @@ const BATCH: usize = 512;
 /// How often the writer lets all other tasks of the runtime run without anybody coming of it.
 const GATHER: usize = 3;
 
-pub(crate) enum Task {
-    Take(Taking, Reply<Taken>),
-    Record(Recording, Reply<()>),
-    Other(Box<dyn Job>),
+/// After a failure, before the database is opened anew although nobody has asked for anything.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What only the writer has.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// None after it has failed: a new one is opened for the next batch.
+    connection: Option<SqliteConnection>,
+    known: Arc<Known>,
+    numbers: Numbers,
+    terms: Terms,
+    /// Attempts that were given up, and not put back yet.
+    orphans: Vec<Begun>,
 }
 
-impl Task {
-    fn is_abandoned(&self) -> bool {
-        match self {
-            Self::Take(_, reply) => reply.is_closed(),
-            // What has happened is noted, whoever waits for it.
-            Self::Record(..) => false,
-            Self::Other(job) => job.is_abandoned(),
-        }
+/// How far a batch has come.
+enum Failed {
+    /// Nothing of it was done.
+    Before(sqlx::Error),
+    /// It may be durable all the same, and so may these attempts have begun.
+    Doubtful(sqlx::Error, Vec<Begun>),
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Before(error)
     }
 }
 
-/// What only the writer has.
-pub(crate) struct Writer {
-    pub(crate) shared: Arc<Shared>,
-    /// None after it has failed: a new one is opened for the next batch.
-    pub(crate) connection: Option<SqliteConnection>,
-    pub(crate) known: Arc<Known>,
-    pub(crate) numbers: Numbers,
-    /// What the tokens name as their issuer.
-    pub(crate) issuer: i64,
-    /// Deliveries whose attempts were given up.
-    pub(crate) orphans: Vec<i64>,
-}
-
-/// A batch, sorted.
-#[derive(Default)]
-struct Batch {
-    recordings: Vec<Recording>,
-    recorded: Vec<Reply<()>>,
-    jobs: Vec<Box<dyn Job>>,
-    takings: Vec<Taking>,
-    taken: Vec<Reply<Taken>>,
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Together,
+    Apart,
 }
 
 impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connection: SqliteConnection,
+        known: Arc<Known>,
+        numbers: Numbers,
+        terms: Terms,
+    ) -> Self {
+        Self { shared, connection: Some(connection), known, numbers, terms, orphans: Vec::new() }
+    }
+
     /// Runs until the sandbox has stopped and everything is done.
-    pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Task>) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Task>) {
         let shared = Arc::clone(&self.shared);
         let mut tasks = Vec::with_capacity(BATCH);
         let (mut last, mut closed) = (0, false);
@@ -73,17 +83,23 @@ impl Writer {
             tokio::select! {
                 biased;
                 count = queue.recv_many(&mut tasks, BATCH) => if count == 0 { break },
-                () = shared.orphaned.notified() => {}
+                () = shared.orphans.added() => {}
                 () = shared.closing.cancelled(), if !closed => {
                     closed = true;
                     queue.close();
                 }
+                () = tokio::time::sleep(PAUSE), if self.connection.is_none() => {}
             }
             tasks.retain(|task| !task.is_abandoned());
             last = tasks.len();
-            self.orphans.append(&mut super::lock(&shared.orphans));
-            if !tasks.is_empty() || !self.orphans.is_empty() {
-                self.batch(&mut tasks).await;
+            self.orphans.append(&mut shared.orphans.take());
+            if !tasks.is_empty() || !self.orphans.is_empty() || self.connection.is_none() {
+                let mut batch = Batch::new(tasks.drain(..), mem::take(&mut self.orphans));
+                let done = self.commit(&mut batch).await;
+                if done.is_err() {
+                    self.orphans.append(&mut batch.orphans);
+                }
+                batch.answer(done, |error| shared.failure(error));
             }
         }
         if let Some(connection) = self.connection.take()
@@ -93,95 +109,68 @@ impl Writer {
         }
     }
 
-    async fn batch(&mut self, tasks: &mut Vec<Task>) {
-        let mut batch = Batch::default();
-        for task in tasks.drain(..) {
-            match task {
-                Task::Record(recording, reply) => {
-                    batch.recordings.push(recording);
-                    batch.recorded.push(reply);
-                }
-                Task::Take(taking, reply) => {
-                    batch.takings.push(taking);
-                    batch.taken.push(reply);
-                }
-                Task::Other(job) => batch.jobs.push(job),
-            }
-        }
-        let committed = self.commit(&mut batch).await;
-        // A caller that has gone away wants no answer. Attempts that nobody makes were counted, which does no harm: at the
-        // next start they are due again.
-        for reply in batch.recorded {
-            let _ = reply.send(committed.as_ref().map(|_| ()).map_err(Clone::clone));
-        }
-        let outcome = committed.as_ref().map(|_| ()).map_err(Clone::clone);
-        for job in batch.jobs {
-            job.answer(outcome.clone());
-        }
-        match committed {
-            Ok(taken) => {
-                for (reply, taken) in batch.taken.into_iter().zip(taken) {
-                    let _ = reply.send(taken);
-                }
-            }
-            Err(error) => {
-                for reply in batch.taken {
-                    let _ = reply.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-
-    /// All of it, or nothing.
-    async fn commit(&mut self, batch: &mut Batch) -> Result<Vec<Result<Taken, Error>>, Error> {
+    /// What is wrong with one call is not the others' business. Everything else fails all of them.
+    async fn commit(&mut self, batch: &mut Batch) -> Result<Done, Error> {
         self.shared.file.check()?;
         if self.connection.is_none() {
             self.open().await?;
         }
-        let Some(connection) = &mut self.connection else {
-            return Err(Error::unavailable("there is no connection to the database"));
+        let done = match self.transaction(batch, Way::Together).await {
+            Err(Failed::Before(error)) if is_of_one_call(&error) => {
+                tracing::debug!(%error, "a call has failed, and is done apart from the others");
+                self.transaction(batch, Way::Apart).await
+            }
+            done => done,
         };
+        let error = match done {
+            Ok(done) => return Ok(done),
+            Err(Failed::Before(error)) => error,
+            Err(Failed::Doubtful(error, mut begun)) => {
+                self.orphans.append(&mut begun);
+                error
+            }
+        };
+        // Whatever state it is in, a new one is in a good one.
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+        Err(self.shared.failure(error))
+    }
+
+    async fn transaction(&mut self, batch: &mut Batch, way: Way) -> Result<Done, Failed> {
+        // It is opened before: this is never so.
+        let connection = self.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
         let mut outcome = Effects { has_listeners: self.shared.live.has_listeners(), ..Effects::default() };
         // The map is shared by this, so the first change of a transaction copies it.
         let mut known = Arc::clone(&self.known);
-        let begun = async {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let now = clock::now().timestamp_micros();
-            let mut unit = Unit {
-                connection: &mut transaction,
-                now,
-                known: &mut known,
-                numbers: &mut self.numbers,
-                outcome: &mut outcome,
-            };
-            if !self.orphans.is_empty() {
-                attempts::give_up(&mut unit, Some(&self.orphans)).await?;
-            }
-            attempts::record(&mut unit, &batch.recordings).await?;
-            for job in &mut batch.jobs {
-                job.run(&mut unit).await?;
-            }
-            // Last, so that they find what has just been made.
-            let taken = attempts::take(&mut unit, &batch.takings, self.issuer, &self.shared).await?;
-            transaction.commit().await?;
-            Ok(taken)
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut unit = Unit {
+            connection: &mut transaction,
+            now: clock::now().timestamp_micros(),
+            known: &mut known,
+            numbers: &mut self.numbers,
+            outcome: &mut outcome,
         };
-        match begun.await {
-            Ok(taken) => {
-                self.orphans.clear();
-                self.known = known;
-                self.shared.committed(&self.known, outcome);
-                Ok(taken)
-            }
+        let done = match way {
+            Way::Together => batch.together(&mut unit, &self.terms).await,
+            Way::Apart => batch.apart(&mut unit, &self.terms).await,
+        };
+        let done = match done {
+            Ok(done) => done,
             Err(error) => {
-                let failure = self.shared.failure(error);
-                // Whatever state it is in, a new one is in a good one.
-                if let Some(connection) = self.connection.take() {
-                    let _ = connection.close().await;
-                }
-                Err(failure)
+                transaction.rollback().await?;
+                return Err(error.into());
             }
+        };
+        if let Err(error) = commit(transaction, &self.shared).await {
+            return Err(Failed::Doubtful(error, done.attempts().map(Loose::attempt).collect()));
         }
+        for loose in done.attempts() {
+            loose.arm();
+        }
+        self.known = known;
+        self.shared.committed(&self.known, outcome);
+        Ok(done)
     }
 
     /// After a failure. Whether what failed has reached the disk is not known, so everything is read anew.
@@ -194,12 +183,21 @@ impl Writer {
             event: self.numbers.event.max(loaded.numbers.event),
             delivery: self.numbers.delivery.max(loaded.numbers.delivery),
         };
-        *super::lock(&self.shared.tally) = loaded.tally;
-        self.shared.known.send_replace(Arc::clone(&self.known));
+        self.shared.read_anew(&self.known, loaded.tally);
         self.connection = Some(connection);
         tracing::info!("the database was opened anew");
         Ok(())
     }
+}
+
+#[cfg_attr(not(test), expect(unused_variables, reason = "only tests let it fail"))]
+async fn commit(transaction: Transaction<'_, Sqlite>, shared: &Shared) -> Result<(), sqlx::Error> {
+    transaction.commit().await?;
+    #[cfg(test)]
+    if shared.doubtful.swap(false, std::sync::atomic::Ordering::Relaxed) {
+        return Err(sqlx::Error::Io(std::io::Error::other("on purpose")));
+    }
+    Ok(())
 }
 
 /// Lets those who have just been answered come again, as long as they do come. Without this, the first of them would get

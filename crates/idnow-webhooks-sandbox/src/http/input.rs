@@ -1,12 +1,17 @@
 //! What a request of the management API says, checked: every refusal names what is wrong.
 
+use std::borrow::Cow;
+
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Uri};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::form_urlencoded;
+use utoipa::IntoParams;
 
 use super::body::{self, BODY_DEADLINE, LARGEST_BODY, Unread};
 use super::problem::{Code, Problem};
@@ -50,6 +55,34 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// The parameters of the query of a list: what it is filtered by, and the part of it that is wanted.
+pub(crate) struct Listed<T>(pub(crate) T, pub(crate) PageRequest);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Listed<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        listed(&parts.uri)
+    }
+}
+
+/// Which part of a list is wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u16>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+/// All of a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Everything {}
+
 /// The parameters of the path: one value, or a tuple.
 pub(crate) struct Path<T>(pub(crate) T);
 
@@ -77,15 +110,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             None => problem,
         })
     }
-}
-
-/// The part of a list that a query asks for.
-pub(crate) fn page(limit: Option<u16>, after: Option<String>) -> Result<PageRequest, Problem> {
-    let limit = limit.unwrap_or(PageRequest::default().limit);
-    if !(1..=500).contains(&limit) {
-        return Err(Problem::invalid("limit", "must be 1 to 500"));
-    }
-    Ok(PageRequest { limit, after })
 }
 
 /// Whether the body is said to be JSON.
@@ -117,9 +141,29 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn from_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(query))
+    from_form(uri.query().unwrap_or_default())
+}
+
+fn from_form<T: DeserializeOwned>(encoded: &str) -> Result<T, Problem> {
+    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(encoded.as_bytes()));
+    serde_path_to_error::deserialize(pairs)
         .map_err(|error| invalid(&error.path().to_string(), &error.inner().to_string()))
+}
+
+/// Each half is read by itself, so that each refuses what it does not know.
+fn listed<T: DeserializeOwned>(uri: &Uri) -> Result<Listed<T>, Problem> {
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let (part, filter): (Vec<_>, Vec<_>) =
+        pairs.partition(|(name, _)| matches!(name.as_ref(), "limit" | "after"));
+    let encoded = |pairs: Vec<(Cow<'_, str>, Cow<'_, str>)>| {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+    };
+    let Part { limit, after } = from_form(&encoded(part))?;
+    let limit = limit.unwrap_or(PageRequest::default().limit);
+    if !(1..=PageRequest::MOST).contains(&limit) {
+        return Err(Problem::invalid("limit", "must be 1 to 500"));
+    }
+    Ok(Listed(from_form(&encoded(filter))?, PageRequest { limit, after }))
 }
 
 /// `path` leads to the value that is wrong; a member that is missing, unknown or repeated is named by the
@@ -145,119 +189,4 @@ fn invalid(path: &str, message: &str) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::model::{EndpointChange, NewEndpoint, NewFlow, SessionStatus, Step};
-
-    #[derive(Debug, Deserialize)]
-    #[serde(rename_all = "camelCase", deny_unknown_fields)]
-    #[allow(dead_code, reason = "only how it is read matters")]
-    struct Asked {
-        flow_id: Option<Uuid>,
-        status: Option<SessionStatus>,
-        limit: Option<u16>,
-    }
-
-    fn field_of<T: DeserializeOwned>(json: &str) -> (Code, Option<String>) {
-        let problem = from_json::<T>(json.as_bytes()).err().unwrap();
-        (problem.code(), problem.field().map(str::to_owned))
-    }
-
-    fn at(field: &str) -> (Code, Option<String>) {
-        (Code::InvalidInput, Some(field.to_owned()))
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let flow = Uuid::nil();
-        assert_eq!(field_of::<NewFlow>("{}"), at("name"));
-        assert_eq!(field_of::<NewFlow>(r#"{"name":1}"#), at("name"));
-        assert_eq!(field_of::<NewFlow>(r#"{"name":"a","nmae":"b"}"#), at("nmae"));
-        assert_eq!(field_of::<NewFlow>(r#"{"name":"a","name":"b"}"#), at("name"));
-        assert_eq!(field_of::<NewFlow>(r#"{"name":"a","sessionTtlSeconds":-1}"#), at("sessionTtlSeconds"));
-        let headers = |headers: &str| {
-            format!(
-                r#"{{"flowId":"{flow}","environment":"live","url":"https://a.example","headers":{headers}}}"#
-            )
-        };
-        assert_eq!(field_of::<NewEndpoint>(&headers(r#"[{"name":"a"}]"#)), at("headers[0].value"));
-        assert_eq!(
-            field_of::<NewEndpoint>(&headers(r#"[{"name":"a","value":"b"},{"name":"a","value":2}]"#)),
-            at("headers[1].value")
-        );
-        assert_eq!(
-            field_of::<NewEndpoint>(&headers(r#"[{"name":"a","value":"b","c":1}]"#)),
-            at("headers[0].c")
-        );
-        assert_eq!(field_of::<EndpointChange>(r#"{"tokenPlace":"cookie"}"#), at("tokenPlace"));
-        assert_eq!(field_of::<EndpointChange>(r#"{"environment":"live"}"#), at("environment"));
-        assert_eq!(field_of::<NewEndpoint>(&headers(r#"[["a","b"]]"#)), at("headers[0]"));
-        for no_object in ["[]", r#"["a"]"#, " [\"a\",60]", "null", "1", r#""a""#, "true"] {
-            assert_eq!(field_of::<NewFlow>(no_object), (Code::InvalidInput, None), "{no_object}");
-        }
-    }
-
-    #[test]
-    fn a_step_has_no_members_of_other_steps() {
-        assert_eq!(field_of::<Step>(r#"{"step":"fly"}"#), at("step"));
-        assert_eq!(field_of::<Step>("{}"), at("step"));
-        assert_eq!(field_of::<Step>(r#"{"step":"complete","outcome":"perhaps"}"#).0, Code::InvalidInput);
-        assert_eq!(field_of::<Step>(r#"{"step":"complete","outcom":"rejected"}"#), at("outcom"));
-        assert_eq!(field_of::<Step>(r#"{"step":"abort","outcome":"rejected"}"#), at("outcome"));
-    }
-
-    #[test]
-    fn what_is_no_json_is_told_apart() {
-        for text in ["", "{", r#"{"name":"a"} x"#, "{'name':1}", "\u{feff}{}", r#"{"name":"a",}"#] {
-            assert_eq!(field_of::<NewFlow>(text), (Code::MalformedJson, None), "{text}");
-        }
-        assert_eq!(from_json::<NewFlow>(b"{\"name\":\"\xff\"}").err().unwrap().code(), Code::MalformedJson);
-        assert_eq!(field_of::<NewFlow>(&"[".repeat(10_000)), (Code::MalformedJson, None));
-        let deep = format!("{{\"a\":{}", "[".repeat(10_000));
-        assert_eq!(field_of::<serde_json::Value>(&deep).0, Code::MalformedJson);
-    }
-
-    #[test]
-    fn a_query_is_read_as_strictly() {
-        let ask = |query: &str| from_query::<Asked>(&format!("/manage?{query}").parse().unwrap());
-        assert!(ask("").is_ok());
-        assert!(ask("status=RUNNING&limit=3&flowId=00000000-0000-0000-0000-000000000000").is_ok());
-        for (query, field) in [
-            ("limit=-1", "limit"),
-            ("limit=", "limit"),
-            ("limit=1&limit=2", "limit"),
-            ("limit=70000", "limit"),
-            ("status=running", "status"),
-            ("flowId=x", "flowId"),
-            ("flowid=x", "flowid"),
-        ] {
-            let problem = ask(query).unwrap_err();
-            assert_eq!((problem.code(), problem.field()), (Code::InvalidInput, Some(field)), "{query}");
-        }
-    }
-
-    #[test]
-    fn a_page_has_one_to_five_hundred() {
-        assert_eq!(page(None, None).unwrap(), PageRequest::default());
-        assert_eq!(page(Some(500), None).unwrap().limit, 500);
-        for limit in [0, 501, u16::MAX] {
-            assert_eq!(page(Some(limit), None).unwrap_err().field(), Some("limit"));
-        }
-    }
-
-    #[test]
-    fn the_media_type_is_json_whatever_its_parameters() {
-        let with = |value: &str| HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]);
-        for good in ["application/json", "Application/JSON; charset=utf-8", "application/json ;x=y"] {
-            assert!(is_json(&with(good)), "{good}");
-        }
-        for wrong in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "text/json", ""]
-        {
-            assert!(!is_json(&with(wrong)), "{wrong}");
-        }
-        assert!(!is_json(&HeaderMap::new()));
-    }
-}
+mod tests;

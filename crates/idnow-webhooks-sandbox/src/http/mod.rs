@@ -1,16 +1,18 @@
 //! Everything that is served over HTTP.
 
+pub(crate) mod accept;
 mod access_tokens;
 mod authorization;
 pub(crate) mod body;
 pub(crate) mod guard;
+mod health;
 mod input;
 mod manage;
 mod oidc;
 mod openapi;
 mod output;
-mod problem;
-mod server;
+pub(crate) mod problem;
+pub(crate) mod server;
 mod session_api;
 
 use std::sync::Arc;
@@ -20,16 +22,21 @@ use axum::extract::State;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Uri};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::accept::wants_page;
 use self::access_tokens::AccessTokens;
 use self::guard::{Guard, guarded};
 use self::problem::{Code, Problem};
 use crate::error::Error;
+use crate::pages::Failure;
 use crate::sandbox::Sandbox;
 
 /// What handlers work with.
@@ -38,6 +45,8 @@ struct Api {
     sandbox: Sandbox,
     access_tokens: AccessTokens,
     document: Bytes,
+    /// Places for those who follow what changes.
+    listeners: Arc<Semaphore>,
 }
 
 /// Serves a sandbox until it stops; the future then answers what is under way, and ends.
@@ -55,12 +64,13 @@ pub(crate) fn serve(
 
 fn router(sandbox: Sandbox) -> Result<Router, Error> {
     let settings = sandbox.state().settings();
-    let guard = Arc::new(Guard::new(settings.listen, settings.access_token.as_ref()));
+    let guard = Arc::new(Guard::new(settings)?);
     let access_tokens = AccessTokens::new()?;
     // Texts and numbers: this cannot fail.
     let document = Bytes::from(serde_json::to_vec(&document()).unwrap_or_default());
     let pages = crate::pages::router(sandbox.clone(), Arc::clone(&guard));
-    let api = Arc::new(Api { sandbox, access_tokens, document });
+    let listeners = Arc::new(Semaphore::new(manage::LISTENERS));
+    let api = Arc::new(Api { sandbox, access_tokens, document, listeners });
     let session_api = Router::from(session_api::router())
         .layer(from_fn_with_state(Arc::clone(&api), session_api::authorized));
     let manage = Router::from(manage::router()).layer(from_fn_with_state(guard, guarded));
@@ -79,7 +89,7 @@ fn routes(session_api: Router<Arc<Api>>, manage: Router<Arc<Api>>) -> Router<Arc
 
 /// What everybody may use.
 fn open() -> OpenApiRouter<Arc<Api>> {
-    oidc::router().routes(routes!(read_document))
+    oidc::router().merge(health::router()).routes(routes!(read_document))
 }
 
 /// The OpenAPI document of all routes.
@@ -100,22 +110,37 @@ async fn read_document(State(api): State<Arc<Api>>) -> Response {
     ([(CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
 }
 
-async fn unknown_path(uri: Uri) -> Problem {
-    Problem::new(Code::UnknownPath, format!("there is nothing at {}: see /openapi.json", uri.path()))
-}
-
-async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
-        format!("{method} is not among what `Allow` lists: see /openapi.json"),
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path();
+    answered(
+        &headers,
+        Problem::new(Code::UnknownPath, format!("there is nothing at `{path}`: see /openapi.json")),
     )
 }
 
-/// Answers are not kept unless they say so, and not taken for anything else than they say.
+async fn method_not_allowed(method: Method, headers: HeaderMap) -> Response {
+    let detail = format!("{method} is not among what `Allow` lists: see /openapi.json");
+    answered(&headers, Problem::new(Code::MethodNotAllowed, detail))
+}
+
+/// To a person or to a program.
+fn answered(headers: &HeaderMap, problem: Problem) -> Response {
+    if wants_page(headers) { Failure::from(&problem).into_response() } else { problem.into_response() }
+}
+
+/// Answers are not kept unless they say so, not taken for anything else than they say, and no part of other sites. What is
+/// no page has nothing to load either.
 async fn careful(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     response
 }
 

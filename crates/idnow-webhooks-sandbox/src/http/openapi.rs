@@ -26,9 +26,11 @@ const CLIENT: &str = "client";
         (name = "triggers", description = "Single events, without an endpoint."),
         (name = "events", description = "What happened to sessions."),
         (name = "deliveries", description = "Events on their way to endpoints."),
+        (name = "chaos", description = "What goes wrong on purpose."),
         (name = "keys", description = "Keys that sign."),
         (name = "overview", description = "How much there is."),
         (name = "changes", description = "What changes, live."),
+        (name = "health", description = "Whether it is ready."),
         (name = "document", description = "This document."),
     ),
 )]
@@ -68,6 +70,11 @@ pub(super) fn completed(mut document: utoipa::openapi::OpenApi) -> utoipa::opena
                 let token = SecurityRequirement::new(MANAGEMENT, [""; 0]);
                 operation.security = Some(vec![token, SecurityRequirement::default()]);
                 refusal(operation, 403, "`host_not_allowed` or `cross_site`");
+                refusal(
+                    operation,
+                    429,
+                    "`too_many_attempts`: wrong access tokens. `Retry-After` tells for how long.",
+                );
             }
             if session_api {
                 operation.security = Some(vec![SecurityRequirement::new(SESSION_API, [""; 0])]);

@@ -1,8 +1,10 @@
 //! Every refusal of the management API is a `application/problem+json` (RFC 9457) with a stable code.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,6 +32,9 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     field: Option<String>,
+    /// For the header.
+    #[serde(skip)]
+    retry_after: Option<Duration>,
 }
 
 /// What went wrong.
@@ -46,6 +51,10 @@ pub(crate) enum Code {
     HostNotAllowed,
     /// The request was made by a page of another site.
     CrossSite,
+    /// There were too many wrong access tokens.
+    TooManyAttempts,
+    /// Too many follow what changes.
+    TooManyListeners,
     /// There is no such path.
     UnknownPath,
     /// There is no such thing.
@@ -73,6 +82,10 @@ impl Code {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "The access token is missing or wrong"),
             Self::HostNotAllowed => (StatusCode::FORBIDDEN, "The request names another host"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "The request comes from another site"),
+            Self::TooManyAttempts => {
+                (StatusCode::TOO_MANY_REQUESTS, "There were too many wrong access tokens")
+            }
+            Self::TooManyListeners => (StatusCode::SERVICE_UNAVAILABLE, "Too many follow what changes"),
             Self::UnknownPath => (StatusCode::NOT_FOUND, "There is no such path"),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "The path does not have this method"),
@@ -93,7 +106,15 @@ impl Problem {
             detail.truncate(end);
             detail.push('…');
         }
-        Self { kind: "about:blank", title, status: status.as_u16(), code, detail, field: None }
+        Self {
+            kind: "about:blank",
+            title,
+            status: status.as_u16(),
+            code,
+            detail,
+            field: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -103,6 +124,17 @@ impl Problem {
     pub(crate) fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
+    }
+
+    /// When it is worth another try.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The status, and what went wrong: in general, and this time.
+    pub(crate) fn told(&self) -> (StatusCode, &'static str, &str) {
+        (self.code.row().0, self.title, &self.detail)
     }
 
     #[cfg(test)]
@@ -143,6 +175,10 @@ impl IntoResponse for Problem {
         if self.code == Code::Unauthorized {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(wait) = self.retry_after {
+            // Rounded up: a client that comes at once would come too early.
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
         response
     }
 }
@@ -155,7 +191,9 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Code; 13] = [
+    const ALL: [Code; 15] = [
+        Code::TooManyAttempts,
+        Code::TooManyListeners,
         Code::MalformedJson,
         Code::InvalidInput,
         Code::Unauthorized,

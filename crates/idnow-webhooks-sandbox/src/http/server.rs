@@ -2,18 +2,22 @@
 
 use std::future::Future as _;
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
+use http::{Extensions, Request};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,10 +44,10 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, stop: Cancellat
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, client, place)) = accepted else { continue };
         let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
-            connection(router, stream, stop).await;
+            connection(router, stream, client, stop).await;
             drop(place);
         });
     }
@@ -57,11 +61,11 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, stop: Cancellat
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, client)) => Some((stream, client.ip(), place)),
         Err(error) => {
             tracing::warn!(target: "idnow_webhooks::sandbox", %error, "a connection could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -70,16 +74,29 @@ async fn accept(
     }
 }
 
-async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) {
+/// Who is at the other end of a request's connection: perhaps a proxy.
+pub(crate) fn peer(extensions: &Extensions) -> IpAddr {
+    extensions.get().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |Peer(address)| *address)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
+async fn connection(router: Router, stream: TcpStream, client: IpAddr, stop: CancellationToken) {
     // Small answers must not wait for each other; a socket that refuses this works all the same.
     let _ = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(client));
+        router.call(request)
+    });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
             .max_header_size(LARGEST_HEAD)
             .max_buf_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(Impatient::new(stream)), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(Impatient::new(stream)), service)
     );
     let served = tokio::select! {
         served = connection.as_mut() => served,

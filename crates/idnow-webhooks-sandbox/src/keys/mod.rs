@@ -1,6 +1,7 @@
 //! RSA keys, and the tokens that they sign.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -14,6 +15,35 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::model::{Key, KeyState};
+
+/// What anybody may know of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicKey {
+    /// Its number in the database.
+    pub(crate) row: i64,
+    pub(crate) id: String,
+    /// Big endian, without leading zeros.
+    pub(crate) modulus: Vec<u8>,
+    pub(crate) exponent: Vec<u8>,
+}
+
+impl PublicKey {
+    pub(crate) fn jwk(&self) -> Value {
+        json!({
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": self.id,
+            "n": URL_SAFE_NO_PAD.encode(&self.modulus),
+            "e": URL_SAFE_NO_PAD.encode(&self.exponent),
+        })
+    }
+}
+
+/// The decoded header of the tokens that are signed by a key.
+pub(crate) fn header(kid: &str) -> Value {
+    json!({ "alg": "RS256", "kid": kid, "typ": "JWT" })
+}
 
 /// A key with its private half, which `Debug` does not show.
 pub(crate) struct SigningKey {
@@ -44,8 +74,7 @@ impl SigningKey {
         let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|error| {
             Error::unavailable_because(format!("the key {id} in the database cannot be read"), error)
         })?;
-        let header = json!({ "alg": "RS256", "kid": id, "typ": "JWT" }).to_string();
-        let header = format!("{}.", URL_SAFE_NO_PAD.encode(header));
+        let header = format!("{}.", URL_SAFE_NO_PAD.encode(header(&id).to_string()));
         Ok(Self { row, id, header, pair })
     }
 
@@ -65,35 +94,35 @@ impl SigningKey {
     }
 
     /// What anybody may know of it.
-    pub(crate) fn jwk(&self) -> Value {
+    pub(crate) fn public(&self) -> PublicKey {
         let public = self.pair.public_key();
-        json!({
-            "kty": "RSA",
-            "use": "sig",
-            "alg": "RS256",
-            "kid": self.id,
-            "n": URL_SAFE_NO_PAD.encode(public.modulus().big_endian_without_leading_zero()),
-            "e": URL_SAFE_NO_PAD.encode(public.exponent().big_endian_without_leading_zero()),
-        })
+        PublicKey {
+            row: self.row,
+            id: self.id.clone(),
+            modulus: public.modulus().big_endian_without_leading_zero().to_vec(),
+            exponent: public.exponent().big_endian_without_leading_zero().to_vec(),
+        }
     }
 
     /// The decoded header of its tokens.
     pub(crate) fn header(&self) -> Value {
-        json!({ "alg": "RS256", "kid": self.id, "typ": "JWT" })
+        header(&self.id)
     }
 }
 
 /// A key, and what it is used for.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyEntry {
-    pub(crate) key: std::sync::Arc<SigningKey>,
+    pub(crate) public: Arc<PublicKey>,
+    /// None of a retired one: what cannot be lost cannot be stolen.
+    pub(crate) private: Option<Arc<SigningKey>>,
     pub(crate) state: KeyState,
     pub(crate) created_at: DateTime<Utc>,
 }
 
 impl KeyEntry {
     pub(crate) fn shown(&self) -> Key {
-        Key { id: self.key.id.clone(), state: self.state, created_at: self.created_at }
+        Key { id: self.public.id.clone(), state: self.state, created_at: self.created_at }
     }
 }
 

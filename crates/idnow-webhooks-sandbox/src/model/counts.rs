@@ -14,6 +14,8 @@ pub struct Counts {
     pub sessions: SessionCounts,
     /// Deliveries by their state. The dead letters are those that are `dead`.
     pub deliveries: DeliveryCounts,
+    /// How many forgeries receivers have accepted, since chaos was set: one is too many.
+    pub forgeries_accepted: u64,
 }
 
 /// Sessions by their status.

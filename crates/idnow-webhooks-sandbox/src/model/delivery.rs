@@ -1,7 +1,9 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::chaos::Inflicted;
 
 /// One event on its way to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -30,6 +32,8 @@ pub struct Delivery {
     pub created_at: DateTime<Utc>,
     /// When it was delivered or given up.
     pub finished_at: Option<DateTime<Utc>>,
+    /// The last attempt that has an answer.
+    pub last_answered: Option<Attempt>,
 }
 
 /// How far a delivery has come.
@@ -46,6 +50,23 @@ pub enum DeliveryState {
     Dead,
     /// Ended because its endpoint was deleted.
     EndpointDeleted,
+}
+
+impl DeliveryState {
+    /// All that there are, on the way from the first to an end.
+    pub const ALL: [Self; 5] =
+        [Self::Waiting, Self::Sending, Self::Delivered, Self::Dead, Self::EndpointDeleted];
+
+    /// As JSON spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::EndpointDeleted => "endpoint_deleted",
+        }
+    }
 }
 
 /// Why a delivery was given up.
@@ -69,7 +90,7 @@ pub enum DeadReason {
 pub struct Attempt {
     /// Counted from 1: the `eventDeliverId`.
     pub number: u32,
-    /// When it began: the `createdAt` of the token.
+    /// When it began: the `createdAt` of the token, unless the clock of that was wrong.
     pub started_at: DateTime<Utc>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -79,6 +100,16 @@ pub struct Attempt {
     pub key_id: String,
     /// What came of it. `null`: the sandbox was stopped before it knew.
     pub answer: Option<Answer>,
+    /// What chaos did to it, told with the answer.
+    pub faults: Vec<Inflicted>,
+}
+
+impl Attempt {
+    /// The time that its token tells.
+    pub(crate) fn told_time(&self) -> DateTime<Utc> {
+        let skew = self.faults.iter().find_map(|fault| fault.seconds).unwrap_or_default();
+        self.started_at.checked_add_signed(TimeDelta::seconds(skew)).unwrap_or(self.started_at)
+    }
 }
 
 /// What came of an attempt.

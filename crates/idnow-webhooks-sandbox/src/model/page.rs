@@ -19,6 +19,11 @@ pub struct PageRequest {
     pub after: Option<String>,
 }
 
+impl PageRequest {
+    /// The highest [`limit`](Self::limit).
+    pub const MOST: u16 = 500;
+}
+
 impl Default for PageRequest {
     fn default() -> Self {
         Self { limit: 50, after: None }

@@ -52,6 +52,29 @@ pub enum SessionStatus {
     Error,
 }
 
+impl SessionStatus {
+    /// All that there are, in the order of the provider's documents.
+    pub const ALL: [Self; 6] =
+        [Self::Created, Self::Running, Self::Completed, Self::Aborted, Self::Expired, Self::Error];
+
+    /// As JSON spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Aborted => "ABORTED",
+            Self::Expired => "EXPIRED",
+            Self::Error => "ERROR",
+        }
+    }
+
+    /// Whether something can still happen to the session.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Created | Self::Running)
+    }
+}
+
 /// How a completed session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

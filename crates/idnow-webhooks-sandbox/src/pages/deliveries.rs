@@ -6,10 +6,11 @@ use axum::response::Response;
 use uuid::Uuid;
 
 use super::failure::Failure;
+use super::faults::ShownFault;
 use super::fields::{Asked, Fields, Pager, id};
 use super::json::Json;
 use super::overview::Counts;
-use super::rows::{Row, Rows, ShownAnswer, endpoint_url, rows};
+use super::rows::{Row, Rows, ShownAnswer, endpoint_url, label, rows};
 use super::shell::{Done, Shell, go, render};
 use super::show::{Choice, Time, span};
 use crate::error::Error;
@@ -19,15 +20,7 @@ use crate::sandbox::Sandbox;
 /// How many deliveries a page has.
 const PER_PAGE: u16 = 50;
 /// How many attempts are shown: the last ones.
-const MOST_ATTEMPTS: usize = 50;
-
-const STATES: [(DeliveryState, &str, &str); 5] = [
-    (DeliveryState::Waiting, "waiting", "Waiting"),
-    (DeliveryState::Sending, "sending", "Sending"),
-    (DeliveryState::Delivered, "delivered", "Delivered"),
-    (DeliveryState::Dead, "dead", "Dead letter"),
-    (DeliveryState::EndpointDeleted, "endpoint_deleted", "Webhook deleted"),
-];
+const MOST_ATTEMPTS: u16 = 50;
 
 #[derive(Template)]
 #[template(path = "deliveries.html")]
@@ -48,7 +41,7 @@ pub(super) async fn list(
 ) -> Result<Response, Failure> {
     let (state, endpoint) = (asked.get("state"), asked.get("endpoint"));
     let filter = DeliveryFilter {
-        state: STATES.iter().find(|(_, name, _)| *name == state).map(|(state, ..)| *state),
+        state: DeliveryState::ALL.into_iter().find(|known| known.name() == state),
         endpoint_id: asked.read("endpoint"),
         ..DeliveryFilter::default()
     };
@@ -58,7 +51,7 @@ pub(super) async fn list(
     Ok(render(&DeliveriesPage {
         counts: Counts::of(&shell),
         rows: rows(&sandbox, "delivery-rows", &page.items).await?,
-        states: STATES.iter().map(|(_, name, label)| Choice::new(*name, *label, state)).collect(),
+        states: DeliveryState::ALL.map(|known| Choice::new(known.name(), label(known), state)).into(),
         endpoints: webhooks(&sandbox, endpoint).await?,
         filtered,
         pager: Pager::new("/deliveries", &query, asked.get("after"), page.next.as_deref()),
@@ -87,7 +80,7 @@ struct DeliveryPage {
     webhook_href: Option<String>,
     created: Time,
     items: Vec<AttemptRow>,
-    left_out: usize,
+    left_out: u32,
 }
 
 struct AttemptRow {
@@ -99,6 +92,7 @@ struct AttemptRow {
     /// How long it came after the one before.
     waited_for: Option<String>,
     token: Option<Token>,
+    faults: Vec<ShownFault>,
 }
 
 struct Token {
@@ -112,19 +106,21 @@ pub(super) async fn one(
     Path(delivery): Path<String>,
 ) -> Result<Response, Failure> {
     let delivery = sandbox.delivery(id("delivery", &delivery)?).await?;
-    let attempts = sandbox.attempts(delivery.id).await?;
+    // One more, to tell how long the last one of them came after it.
+    let most = PageRequest { limit: MOST_ATTEMPTS + 1, after: None };
+    let attempts = sandbox.attempts(delivery.id, most).await?.items;
     let url = endpoint_url(&sandbox, delivery.endpoint_id).await?;
-    let mut items = Vec::new();
-    for (index, attempt) in attempts.iter().enumerate().rev().take(MOST_ATTEMPTS) {
-        let before = index.checked_sub(1).and_then(|before| attempts.get(before));
-        let is_last = index + 1 == attempts.len();
-        items.push(attempt_row(&sandbox, &delivery, attempt, before, is_last).await?);
+    let shown = attempts.iter().take(MOST_ATTEMPTS.into());
+    let mut items = Vec::with_capacity(attempts.len());
+    for (index, attempt) in shown.enumerate() {
+        let under_way = index == 0 && delivery.state == DeliveryState::Sending;
+        items.push(attempt_row(&sandbox, &delivery, attempt, attempts.get(index + 1), under_way).await?);
     }
     Ok(render(&DeliveryPage {
         webhook_href: url.as_ref().map(|_| format!("/webhooks/{}", delivery.endpoint_id)),
         created: Time::new(delivery.created_at),
-        left_out: attempts.len().saturating_sub(MOST_ATTEMPTS),
-        delivery: Row::new(&delivery, &attempts, url),
+        left_out: delivery.attempts.saturating_sub(MOST_ATTEMPTS.into()),
+        delivery: Row::new(&delivery, url),
         items,
         shell: shell.following("endpoint delivery deliveries"),
     }))
@@ -135,9 +131,8 @@ async fn attempt_row(
     delivery: &Delivery,
     attempt: &Attempt,
     before: Option<&Attempt>,
-    is_last: bool,
+    under_way: bool,
 ) -> Result<AttemptRow, Error> {
-    let under_way = is_last && delivery.state == DeliveryState::Sending;
     let token = match sandbox.claims(delivery.id, attempt.number).await {
         Ok(claims) => Some(Token {
             header: Json(sandbox.token_header(delivery.id, attempt.number).await?),
@@ -153,6 +148,7 @@ async fn attempt_row(
         duration: if attempt.answer.is_some() { span(attempt.duration_ms) } else { String::new() },
         answer: attempt.answer.as_ref().map_or_else(|| ShownAnswer::missing(under_way), ShownAnswer::new),
         url: attempt.url.clone(),
+        faults: attempt.faults.iter().map(ShownFault::new).collect(),
         waited_for: waited.and_then(|waited| u64::try_from(waited.num_milliseconds()).ok()).map(span),
         token,
     })

@@ -4,9 +4,10 @@ use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use super::prose::{Prose, sentence};
 use super::shell::{Shell, render};
-use super::show::Prose;
 use crate::error::Error;
+use crate::http::problem::Problem;
 
 /// An error as a page.
 #[derive(Debug)]
@@ -14,17 +15,23 @@ pub(crate) struct Failure {
     status: StatusCode,
     heading: &'static str,
     reason: String,
-    back: String,
+    /// Where one goes on from there.
+    back: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, heading: &'static str, reason: impl Into<String>) -> Self {
-        Self { status, heading, reason: reason.into(), back: "/".to_owned() }
+        Self { status, heading, reason: reason.into(), back: Some("/".to_owned()) }
+    }
+
+    /// For somebody who may see nothing else.
+    pub(crate) fn alone(problem: &Problem) -> Self {
+        Self { back: None, ..Self::from(problem) }
     }
 
     /// Where one goes on from there.
     pub(crate) fn back_to(mut self, href: impl Into<String>) -> Self {
-        self.back = href.into();
+        self.back = Some(href.into());
         self
     }
 }
@@ -49,13 +56,11 @@ impl From<Error> for Failure {
     }
 }
 
-/// Errors are written without a capital letter and a full stop.
-pub(crate) fn sentence(reason: &str) -> String {
-    let mut letters = reason.chars();
-    let stop = if reason.ends_with(['.', '!', '?']) { "" } else { "." };
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).chain(stop.chars()).collect(),
-        None => String::new(),
+/// What the management API would say, as a page.
+impl From<&Problem> for Failure {
+    fn from(problem: &Problem) -> Self {
+        let (status, heading, reason) = problem.told();
+        Self::new(status, heading, sentence(reason))
     }
 }
 
@@ -65,12 +70,12 @@ struct FailurePage<'a> {
     shell: Shell,
     heading: &'static str,
     reason: Prose<'a>,
-    back: String,
+    back: Option<String>,
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let shell = Shell::bare().with_places();
+        let shell = if self.back.is_some() { Shell::bare().with_places() } else { Shell::bare() };
         let page = FailurePage { shell, heading: self.heading, reason: Prose(&self.reason), back: self.back };
         (self.status, render(&page)).into_response()
     }

@@ -8,10 +8,12 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use uuid::Uuid;
 
-use super::failure::{Failure, sentence};
+use super::errors::Errors;
+use super::failure::Failure;
 use super::fields::{Asked, Fields, Pager, Sent, id};
+use super::prose::sentence;
 use super::shell::{Done, Shell, go, render};
-use super::show::{Badge, Errors, Time, Tone, span};
+use super::show::{Badge, Time, Tone, span};
 use crate::error::Error;
 use crate::model::{Endpoint, Flow, NewFlow, PageRequest, TokenPlace};
 use crate::sandbox::Sandbox;

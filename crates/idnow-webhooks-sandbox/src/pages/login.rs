@@ -1,58 +1,33 @@
 //! Who may see the pages. Where the sandbox has an access token, one signs in with it.
-//!
-//! The cookie does not hold the token but a digest of it: it is of no use anywhere else. There is no list of
-//! who is signed in, so it holds until the browser is closed, or the sandbox gets another token.
 
 use std::sync::Arc;
 
 use askama::Template;
-use aws_lc_rs::digest::{Context, SHA256};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{COOKIE, SET_COOKIE};
-use http::{HeaderMap, Method, StatusCode};
-use subtle::ConstantTimeEq as _;
+use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use super::errors::Errors;
+use super::failure::Failure;
 use super::fields::{Asked, Sent, href};
 use super::shell::{Shell, go, render};
-use super::show::Errors;
-use crate::http::guard::Guard;
-use crate::sandbox::Sandbox;
-use crate::secret::Secret;
-
-/// Name and value of the cookie of a token. Cookies do not know ports: with a part of the digest in the name,
-/// several sandboxes on a machine do not sign each other out.
-fn cookie(token: &Secret) -> (String, String) {
-    let mut context = Context::new(&SHA256);
-    context.update(b"idnow-webhooks sandbox, pages\0");
-    context.update(token.expose().as_bytes());
-    let digest = URL_SAFE_NO_PAD.encode(context.finish());
-    let (name, value) = digest.split_at(6);
-    (format!("idnow-sandbox-{name}"), value.to_owned())
-}
-
-/// Whether a request has the cookie that one gets for this token.
-pub(crate) fn cookie_admits(headers: &HeaderMap, token: &Secret) -> bool {
-    let (name, value) = cookie(token);
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .any(|(known, given)| known == name && bool::from(given.as_bytes().ct_eq(value.as_bytes())))
-}
+use crate::http::accept::wants_page;
+use crate::http::guard::{Guard, Refusal};
+use crate::http::server::peer;
 
 /// As a middleware: what comes from other sites is refused, and who is not signed in is sent to do so.
 pub(super) async fn admitted(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     if let Err(problem) = guard.check_site(method, uri, headers) {
-        return problem.into_response();
+        return if wants_page(headers) {
+            Failure::alone(&problem).into_response()
+        } else {
+            problem.into_response()
+        };
     }
-    if uri.path() == "/login" || guard.admits(headers) {
+    if uri.path() == "/login" || guard.admits(peer(request.extensions()), headers).is_ok() {
         return next.run(request).await;
     }
     // A form that was sent is lost: it is the page before it that one comes back to.
@@ -69,31 +44,42 @@ struct LoginPage {
     errors: Errors,
 }
 
-pub(super) async fn form(State(sandbox): State<Sandbox>, Asked(asked): Asked) -> Response {
-    if sandbox.state().settings().access_token.is_none() {
+pub(super) async fn form(State(guard): State<Arc<Guard>>, Asked(asked): Asked) -> Response {
+    if !guard.needs_token() {
         return go("/", None);
     }
     render(&LoginPage { shell: Shell::bare(), next: asked.get("next").to_owned(), errors: Errors::default() })
 }
 
-pub(super) async fn sign_in(State(sandbox): State<Sandbox>, Sent(sent): Sent) -> Response {
-    let Some(token) = &sandbox.state().settings().access_token else { return go("/", None) };
+pub(super) async fn sign_in(State(guard): State<Arc<Guard>>, request: Request) -> Result<Response, Failure> {
+    let (client, headers) = (peer(request.extensions()), request.headers().clone());
+    let Sent(sent) = Sent::from_request(request, &()).await?;
     let next = sent.get("next");
-    if bool::from(sent.get("token").as_bytes().ct_eq(token.expose().as_bytes())) {
-        let (name, value) = cookie(token);
-        let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict");
-        return ([(SET_COOKIE, cookie)], go(local(next), None)).into_response();
-    }
+    let (status, wait, reason) = match guard.sign_in(client, &headers, sent.get("token")) {
+        Ok(Some(cookie)) => return Ok(([(SET_COOKIE, cookie)], go(local(next), None)).into_response()),
+        Ok(None) => return Ok(go("/", None)),
+        Err(Refusal::WrongToken) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            None,
+            "This is not the access token that the sandbox was started with.".to_owned(),
+        ),
+        Err(Refusal::TooOften { wait }) => {
+            let seconds = wait.as_secs() + 1;
+            let reason = format!("There were too many wrong ones. Try again in {seconds} s.");
+            (StatusCode::TOO_MANY_REQUESTS, Some([(RETRY_AFTER, HeaderValue::from(seconds))]), reason)
+        }
+    };
     let mut errors = Errors::default();
-    errors.add("token", "This is not the access token that the sandbox was started with.");
+    errors.add("token", reason);
     let page = LoginPage { shell: Shell::bare(), next: next.to_owned(), errors };
-    (StatusCode::UNPROCESSABLE_ENTITY, render(&page)).into_response()
+    Ok((status, wait, render(&page)).into_response())
 }
 
-pub(super) async fn sign_out(State(sandbox): State<Sandbox>) -> Response {
-    let Some(token) = &sandbox.state().settings().access_token else { return go("/", None) };
-    let cookie = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", cookie(token).0);
-    ([(SET_COOKIE, cookie)], go("/login", None)).into_response()
+pub(super) async fn sign_out(State(guard): State<Arc<Guard>>, headers: HeaderMap) -> Response {
+    match guard.sign_out(&headers) {
+        Some(cookie) => ([(SET_COOKIE, cookie)], go("/login", None)).into_response(),
+        None => go("/", None),
+    }
 }
 
 /// Only a page of ours: `//elsewhere` and `/\elsewhere` would be another site.
@@ -107,28 +93,7 @@ fn local(next: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
-
-    fn with(cookies: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_str(cookies).unwrap());
-        headers
-    }
-
-    #[test]
-    fn only_the_cookie_of_this_very_token_admits() {
-        let token = Secret::from("correct-horse-battery".to_owned());
-        let (name, value) = cookie(&token);
-        assert!(!value.contains("correct") && !name.contains("correct"));
-        assert!(cookie_admits(&with(&format!("other=1; {name}={value}")), &token));
-        assert!(!cookie_admits(&with(&format!("{name}={value}")), &Secret::from("another".to_owned())));
-        for wrong in ["", "a", &format!("{name}="), &format!("{name}={value}x"), &format!("x={value}")] {
-            assert!(!cookie_admits(&with(wrong), &token), "{wrong}");
-        }
-        assert!(!cookie_admits(&HeaderMap::new(), &token));
-    }
 
     #[test]
     fn signing_in_leads_to_no_other_site() {

@@ -7,18 +7,22 @@
 mod assets;
 mod dead_letters;
 mod deliveries;
+mod errors;
 mod failure;
+mod faults;
 mod fields;
 mod flows;
 mod json;
 mod keys;
 mod login;
 mod overview;
+mod prose;
 mod rows;
 mod session;
 mod sessions;
 mod shell;
 mod show;
+mod visit;
 mod webhook_form;
 mod webhooks;
 
@@ -31,10 +35,13 @@ use axum::routing::{get, post};
 use crate::http::guard::Guard;
 use crate::sandbox::Sandbox;
 
-pub(crate) use login::cookie_admits;
+pub(crate) use failure::Failure;
 
 /// All pages, and who may see them: the same as may use the management API.
-pub(crate) fn router<S>(sandbox: Sandbox, guard: Arc<Guard>) -> Router<S> {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>(sandbox: Sandbox, guard: Arc<Guard>) -> Router<S> {
+    let signing = Router::new()
+        .route("/login", get(login::form).post(login::sign_in))
+        .route("/logout", post(login::sign_out));
     Router::new()
         .route("/", get(overview::page))
         .route("/flows", get(flows::list).post(flows::add))
@@ -58,9 +65,8 @@ pub(crate) fn router<S>(sandbox: Sandbox, guard: Arc<Guard>) -> Router<S> {
         .route("/keys", get(keys::list))
         .route("/keys/rotate", post(keys::rotate))
         .route("/keys/retire", post(keys::retire))
-        .route("/login", get(login::form).post(login::sign_in))
-        .route("/logout", post(login::sign_out))
+        .with_state(sandbox)
+        .merge(signing.with_state(Arc::clone(&guard)))
         .layer(from_fn_with_state(guard, login::admitted))
         .merge(assets::router())
-        .with_state(sandbox)
 }

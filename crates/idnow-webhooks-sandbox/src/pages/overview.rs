@@ -17,6 +17,9 @@ const LATEST: u16 = 8;
 #[template(path = "overview.html")]
 struct Overview<'a> {
     shell: Shell,
+    /// What goes wrong on purpose, as it is written.
+    chaos: Option<String>,
+    forgeries_accepted: u64,
     counts: Counts,
     start: Start,
     rows: Rows,
@@ -81,6 +84,8 @@ pub(super) async fn page(State(sandbox): State<Sandbox>, shell: Shell) -> Result
         flow_id: flow.map(|flow| flow.id.to_string()),
     };
     Ok(render(&Overview {
+        chaos: sandbox.chaos().await?.settings.map(|chaos| chaos.to_string()),
+        forgeries_accepted: shell.counts.forgeries_accepted,
         shell: shell.following("flow endpoint session delivery deliveries"),
         counts,
         start,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::show::{Badge, Time, Tone};
 use crate::error::Error;
-use crate::model::{Answer, Attempt, DeadReason, Delivery, DeliveryState};
+use crate::model::{Answer, DeadReason, Delivery, DeliveryState};
 use crate::sandbox::Sandbox;
 
 /// A table of deliveries.
@@ -37,9 +37,9 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// `attempts` are those of this delivery.
-    pub(crate) fn new(delivery: &Delivery, attempts: &[Attempt], url: Option<String>) -> Self {
-        let last = attempts.last();
+    /// `url` is none if the endpoint was deleted.
+    pub(crate) fn new(delivery: &Delivery, url: Option<String>) -> Self {
+        let last = delivery.last_answered.as_ref();
         let url = url.or_else(|| Some(last?.url.clone()));
         Self {
             id: delivery.id,
@@ -50,7 +50,7 @@ impl Row {
             state: state(delivery),
             is_dead: delivery.state == DeliveryState::Dead,
             attempts: delivery.attempts,
-            answer: attempts.iter().rev().find_map(|attempt| attempt.answer.as_ref().map(ShownAnswer::new)),
+            answer: last.and_then(|attempt| attempt.answer.as_ref()).map(ShownAnswer::new),
             next: delivery
                 .next_attempt_at
                 .filter(|_| delivery.state == DeliveryState::Waiting)
@@ -81,7 +81,7 @@ pub(crate) async fn rows(
             urls.insert(delivery.endpoint_id, url.clone());
             url
         };
-        items.push(Row::new(delivery, &sandbox.attempts(delivery.id).await?, url));
+        items.push(Row::new(delivery, url));
     }
     Ok(Rows { id: id.into(), items })
 }
@@ -96,14 +96,26 @@ pub(crate) async fn endpoint_url(sandbox: &Sandbox, id: Uuid) -> Result<Option<S
 }
 
 fn state(delivery: &Delivery) -> Badge {
-    match delivery.state {
+    let tone = match delivery.state {
         // The first try is not a retry.
-        DeliveryState::Waiting if delivery.attempts == 0 => Badge::new(Tone::Wait, "Waiting"),
-        DeliveryState::Waiting => Badge::new(Tone::Wait, "Retrying"),
-        DeliveryState::Sending => Badge::new(Tone::Busy, "Sending"),
-        DeliveryState::Delivered => Badge::new(Tone::Good, "Delivered"),
-        DeliveryState::Dead => Badge::new(Tone::Bad, "Dead letter"),
-        DeliveryState::EndpointDeleted => Badge::new(Tone::Off, "Webhook deleted"),
+        DeliveryState::Waiting if delivery.attempts > 0 => return Badge::new(Tone::Wait, "Retrying"),
+        DeliveryState::Waiting => Tone::Wait,
+        DeliveryState::Sending => Tone::Busy,
+        DeliveryState::Delivered => Tone::Good,
+        DeliveryState::Dead => Tone::Bad,
+        DeliveryState::EndpointDeleted => Tone::Off,
+    };
+    Badge::new(tone, label(delivery.state))
+}
+
+/// What a state is called where people read it.
+pub(super) fn label(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Waiting => "Waiting",
+        DeliveryState::Sending => "Sending",
+        DeliveryState::Delivered => "Delivered",
+        DeliveryState::Dead => "Dead letter",
+        DeliveryState::EndpointDeleted => "Webhook deleted",
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::fields::{Sent, id};
 use super::rows::{Rows, rows};
-use super::sessions::{MOST, SessionRow, flow_name};
+use super::sessions::{SessionRow, flow_name};
 use super::shell::{Shell, go, render};
 use super::show::Time;
 use crate::model::{DeliveryFilter, Outcome, PageRequest, SessionStatus, Step};
@@ -59,7 +59,7 @@ pub(super) async fn one(
     Path(session): Path<String>,
 ) -> Result<Response, Failure> {
     let session = sandbox.session(id("session", &session)?).await?;
-    let most = || PageRequest { limit: MOST, after: None };
+    let most = || PageRequest { limit: PageRequest::MOST, after: None };
     let filter = DeliveryFilter { session_id: Some(session.id), ..DeliveryFilter::default() };
     let deliveries = sandbox.deliveries(filter, most()).await?;
     let page = sandbox.events(Some(session.id), most()).await?;

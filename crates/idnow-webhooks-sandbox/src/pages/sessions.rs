@@ -8,10 +8,11 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use uuid::Uuid;
 
+use super::errors::Errors;
 use super::failure::Failure;
 use super::fields::{Asked, Fields, Pager, Sent};
 use super::shell::{Done, Shell, go, render};
-use super::show::{Badge, Choice, Errors, Time, Tone};
+use super::show::{Badge, Choice, Time, Tone};
 use crate::error::Error;
 use crate::model::{
     LastStep, NewSession, PageRequest, Scenario, ScenarioKind, Session, SessionFilter, SessionStatus,
@@ -20,8 +21,6 @@ use crate::sandbox::Sandbox;
 
 /// How many sessions a page has.
 const PER_PAGE: u16 = 50;
-/// The most that is asked for at once.
-pub(super) const MOST: u16 = 500;
 
 const STATUSES: [(SessionStatus, &str, &str); 6] = [
     (SessionStatus::Created, "created", "Created"),
@@ -118,7 +117,7 @@ pub(super) async fn flow_name(sandbox: &Sandbox, flow: Uuid) -> Result<String, E
 }
 
 async fn flows(sandbox: &Sandbox, chosen: &str) -> Result<Vec<Choice>, Error> {
-    let flows = sandbox.flows(PageRequest { limit: MOST, after: None }).await?.items;
+    let flows = sandbox.flows(PageRequest { limit: PageRequest::MOST, after: None }).await?.items;
     Ok(flows.into_iter().map(|flow| Choice::new(flow.id.to_string(), flow.name, chosen)).collect())
 }
 

@@ -1,25 +1,19 @@
 //! What is around every page, and how a page is answered.
 
 use askama::Template;
-use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::request::Parts;
+
+use http::HeaderName;
 
 use super::assets::{SCRIPT_HREF, STYLESHEET_HREF};
-use super::failure::Failure;
-use super::fields::Fields;
 use crate::model::Counts;
-use crate::sandbox::Sandbox;
 
 /// Nothing but what the sandbox itself serves, nothing inline, no frames.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// The header by which the script asks for the changing part of a page alone.
-const FRAGMENT: &str = "x-fragment";
 
 /// What the frame of a page shows.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +57,17 @@ impl Shell {
         Self::default()
     }
 
+    /// Around the page at `path`.
+    pub(crate) fn at(path: &str, counts: Counts) -> Self {
+        Self {
+            path: path.to_owned(),
+            admitted: true,
+            dead: counts.deliveries.dead,
+            counts,
+            ..Self::default()
+        }
+    }
+
     /// With the navigation.
     pub(crate) fn with_places(mut self) -> Self {
         self.admitted = true;
@@ -101,24 +106,6 @@ impl Shell {
     #[expect(clippy::unused_self, reason = "templates call methods")]
     pub(crate) fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
-    }
-}
-
-impl FromRequestParts<Sandbox> for Shell {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, sandbox: &Sandbox) -> Result<Self, Failure> {
-        let counts = sandbox.counts().await?;
-        Ok(Self {
-            path: parts.uri.path().to_owned(),
-            fragment: parts.headers.contains_key(FRAGMENT),
-            follow: "",
-            admitted: true,
-            needs_token: sandbox.state().settings().access_token.is_some(),
-            dead: counts.deliveries.dead,
-            done: Done::told(Fields::of_query(&parts.uri).get("done")),
-            counts,
-        })
     }
 }
 
@@ -177,7 +164,8 @@ impl Done {
         }
     }
 
-    fn told(name: &str) -> Option<&'static str> {
+    /// What is said where the address has this name.
+    pub(crate) fn told(name: &str) -> Option<&'static str> {
         Self::ALL
             .into_iter()
             .map(Self::name_and_text)
@@ -207,11 +195,12 @@ pub(crate) fn render(template: &impl Template) -> Response {
     }
 }
 
-fn security_headers() -> [(http::HeaderName, &'static str); 5] {
+fn security_headers() -> [(HeaderName, &'static str); 6] {
     [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         // Without a referrer at all, browsers would send `Origin: null` with the forms.
         (REFERRER_POLICY, "same-origin"),
         (CACHE_CONTROL, "no-store"),

@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use askama::filters::{Html, HtmlSafe, escape};
+use askama::filters::HtmlSafe;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::failure::{Failure, sentence};
-use crate::error::Error;
+use super::prose::escaped;
 
-/// A moment: absolute here, and made relative by the script.
+/// A moment: absolute here, and made relative by the script. The title tells it to the millisecond.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Time {
     at: DateTime<Utc>,
@@ -33,7 +32,8 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let machine = self.at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let due = if self.due { " data-due" } else { "" };
-        write!(f, "<time datetime=\"{machine}\"{due}>{}</time>", self.at.format("%Y-%m-%d %H:%M:%S UTC"))
+        let text = self.at.format("%Y-%m-%d %H:%M:%S UTC");
+        write!(f, "<time datetime=\"{machine}\" title=\"{machine}\"{due}>{text}</time>")
     }
 }
 
@@ -84,33 +84,6 @@ impl fmt::Display for Badge {
     }
 }
 
-/// A sentence in which code stands between backticks, as in the errors of the API.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Prose<'a>(pub(crate) &'a str);
-
-impl HtmlSafe for Prose<'_> {}
-
-impl fmt::Display for Prose<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pairs = self.0.matches('`').count() / 2;
-        let mut rest = self.0;
-        for _ in 0..pairs {
-            let Some((before, from)) = rest.split_once('`') else { break };
-            let Some((code, after)) = from.split_once('`') else { break };
-            write!(f, "{}<code>{}</code>", escaped(before), escaped(code))?;
-            rest = after;
-        }
-        write!(f, "{}", escaped(rest))
-    }
-}
-
-fn escaped(text: &str) -> impl fmt::Display {
-    match escape(text, Html) {
-        Ok(safe) => safe,
-        Err(never) => match never {},
-    }
-}
-
 /// Something that can be chosen.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
@@ -123,91 +96,6 @@ impl Choice {
     pub(crate) fn new(value: impl Into<String>, label: impl Into<String>, chosen: &str) -> Self {
         let value = value.into();
         Self { chosen: value == chosen, value, label: label.into() }
-    }
-}
-
-/// What is wrong with the fields of a form.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Errors(Vec<(&'static str, String)>);
-
-impl Errors {
-    /// What the form is told beside one of its `fields`; what is about something else is an error page.
-    pub(crate) fn about(error: Error, fields: &[&str]) -> Result<Self, Failure> {
-        match error {
-            Error::Invalid { field, reason } if fields.contains(&field) => {
-                Ok(Self(vec![(field, sentence(&reason))]))
-            }
-            other => Err(other.into()),
-        }
-    }
-
-    pub(crate) fn add(&mut self, field: &'static str, reason: impl Into<String>) {
-        self.0.push((field, reason.into()));
-    }
-
-    pub(crate) fn any(&self) -> bool {
-        !self.0.is_empty()
-    }
-
-    fn of(&self, field: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == field).map(|(_, reason)| reason.as_str())
-    }
-
-    /// The attributes of the input of a field.
-    pub(crate) fn mark(&self, field: &'static str) -> Mark {
-        self.mark_with(field, "")
-    }
-
-    /// The same, for one that has a hint with this id.
-    pub(crate) fn mark_with(&self, field: &'static str, hint: &'static str) -> Mark {
-        Mark { field, hint, wrong: self.of(field).is_some() }
-    }
-
-    /// What is wrong, below the input.
-    pub(crate) fn tell<'a>(&'a self, field: &'static str) -> Told<'a> {
-        Told { field, reason: self.of(field) }
-    }
-}
-
-/// See [`Errors::mark`].
-pub(crate) struct Mark {
-    field: &'static str,
-    hint: &'static str,
-    wrong: bool,
-}
-
-impl HtmlSafe for Mark {}
-
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.wrong, self.hint) {
-            (false, "") => Ok(()),
-            (false, hint) => write!(f, "aria-describedby=\"{hint}\""),
-            (true, hint) => {
-                let space = if hint.is_empty() { "" } else { " " };
-                let field = self.field;
-                write!(f, "aria-invalid=\"true\" aria-describedby=\"{field}-error{space}{hint}\" autofocus")
-            }
-        }
-    }
-}
-
-/// See [`Errors::tell`].
-pub(crate) struct Told<'a> {
-    field: &'static str,
-    reason: Option<&'a str>,
-}
-
-impl HtmlSafe for Told<'_> {}
-
-impl fmt::Display for Told<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            None => Ok(()),
-            Some(reason) => {
-                write!(f, "<p class=\"error\" id=\"{}-error\">{}</p>", self.field, Prose(reason))
-            }
-        }
     }
 }
 
@@ -256,24 +144,9 @@ mod tests {
 
     #[test]
     fn what_is_put_into_safe_html_is_escaped() {
-        let mut errors = Errors::default();
-        errors.add("url", "<b>\"&'");
-        assert_eq!(
-            errors.tell("url").to_string(),
-            "<p class=\"error\" id=\"url-error\">&#60;b&#62;&#34;&#38;&#39;</p>"
-        );
         assert_eq!(
             Badge::new(Tone::Bad, "<i>".to_owned()).to_string(),
             "<span class=\"badge bad\">&#60;i&#62;</span>"
-        );
-        assert_eq!(
-            Prose("use `<a>` or `b`, not `").to_string(),
-            "use <code>&#60;a&#62;</code> or <code>b</code>, not `"
-        );
-        assert_eq!(errors.mark("name").to_string(), "");
-        assert_eq!(
-            errors.mark_with("url", "url-hint").to_string(),
-            "aria-invalid=\"true\" aria-describedby=\"url-error url-hint\" autofocus"
         );
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::errors::Errors;
 use super::fields::Fields;
-use super::show::{Choice, Errors};
+use super::show::Choice;
 use crate::model::{Endpoint, EventKind, Flow, Header, MASK, NewEndpoint, TokenPlace};
 
 /// How many headers a form can have.

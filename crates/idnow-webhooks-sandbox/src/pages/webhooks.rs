@@ -6,11 +6,11 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use uuid::Uuid;
 
+use super::errors::Errors;
 use super::failure::Failure;
 use super::fields::{Asked, Sent, id};
 use super::flows::Confirm;
 use super::shell::{Done, Shell, go, render};
-use super::show::Errors;
 use super::webhook_form::Form;
 use crate::model::{EndpointChange, Flow};
 use crate::sandbox::Sandbox;

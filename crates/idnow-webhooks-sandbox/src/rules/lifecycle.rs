@@ -21,11 +21,8 @@ pub(crate) fn advance(
     last_step: Option<&LastStep>,
     step: Step,
 ) -> Result<Advance, String> {
-    match status {
-        SessionStatus::Created | SessionStatus::Running => {}
-        ended => {
-            return Err(format!("the session has ended, it is {}: nothing more happens to it", name(ended)));
-        }
+    if !status.is_open() {
+        return Err(format!("the session has ended, it is {}: nothing more happens to it", status.name()));
     }
     let kept = last_step.cloned();
     let ended =
@@ -61,17 +58,6 @@ fn last(id: &str, kind: &str, status: &str) -> LastStep {
     LastStep { id: id.into(), kind: kind.into(), status: status.into() }
 }
 
-fn name(status: SessionStatus) -> &'static str {
-    match status {
-        SessionStatus::Created => "CREATED",
-        SessionStatus::Running => "RUNNING",
-        SessionStatus::Completed => "COMPLETED",
-        SessionStatus::Aborted => "ABORTED",
-        SessionStatus::Expired => "EXPIRED",
-        SessionStatus::Error => "ERROR",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use SessionStatus::{Aborted, Completed, Created, Error, Expired, Running};
@@ -90,7 +76,7 @@ mod tests {
     #[test]
     fn every_status_and_every_step() {
         let begun = last("START", "START", "COMPLETED");
-        for status in [Created, Running, Completed, Aborted, Expired, Error] {
+        for status in SessionStatus::ALL {
             for step in STEPS {
                 let before = (status != Created).then_some(&begun);
                 let found = advance(status, before, step);
@@ -122,7 +108,7 @@ mod tests {
                 };
                 assert_eq!(found.clone().map_err(|_| ()), expected, "{status:?}, {step:?}");
                 if let Err(reason) = found {
-                    assert!(reason.contains(name(status)), "{reason}");
+                    assert!(reason.contains(status.name()), "{reason}");
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::Micros;
 use crate::model::{Answer, DeadReason};
 
 /// No wait before a retry is longer.
@@ -46,6 +47,15 @@ pub(crate) fn judge(answer: &Answer) -> Verdict {
 pub(crate) fn wait(retry: u32) -> Duration {
     let seconds = 1_u64.checked_shl(retry.saturating_sub(1)).unwrap_or(u64::MAX);
     Duration::from_secs(seconds).min(LONGEST_WAIT)
+}
+
+/// Clocks are set by less than this all the time.
+const SLACK: Micros = 1_000_000;
+
+/// Whether what is to be tried at a time is tried now. No wait is longer than `longest`: if it seems to be, the clock was set
+/// back since, and nobody knows how long it has waited.
+pub(crate) fn is_due(at: Micros, now: Micros, longest: Micros) -> bool {
+    at <= now || at > now.saturating_add(longest).saturating_add(SLACK)
 }
 
 /// `retries` is how many there were already, since the delivery was made or retriggered.
@@ -109,6 +119,15 @@ mod tests {
         for retry in [63, 64, 65, 66, 1000, u32::MAX] {
             assert_eq!(wait(retry), LONGEST_WAIT, "retry {retry}");
         }
+    }
+
+    #[test]
+    fn what_waits_longer_than_it_can_is_due() {
+        let longest = 5_000_000;
+        for (at, due) in [(99, true), (100, true), (101, false), (6_000_100, false), (6_000_101, true)] {
+            assert_eq!(is_due(at, 100, longest), due, "{at}");
+        }
+        assert!(!is_due(Micros::MAX, 100, Micros::MAX));
     }
 
     #[test]

@@ -9,11 +9,13 @@ const LONGEST: usize = 2048;
 
 /// The URL is kept as it was written, because it is the audience of the tokens; so nothing is accepted that means
 /// something else than it looks like.
-pub(crate) fn check(text: &str) -> Result<(), Error> {
-    reason(text).map_or(Ok(()), |reason| Err(Error::invalid("url", reason)))
+///
+/// With `allow_plain_http`, plain http may lead to other machines too.
+pub(crate) fn check(text: &str, allow_plain_http: bool) -> Result<(), Error> {
+    reason(text, allow_plain_http).map_or(Ok(()), |reason| Err(Error::invalid("url", reason)))
 }
 
-fn reason(text: &str) -> Option<String> {
+fn reason(text: &str, allow_plain_http: bool) -> Option<String> {
     if text.len() > LONGEST {
         return Some("it must have at most 2048 bytes".into());
     }
@@ -37,9 +39,11 @@ fn reason(text: &str) -> Option<String> {
     if url.port() == Some(0) {
         return Some("nothing listens on port 0".into());
     }
-    if url.scheme() == "http" && !is_loopback(&url) {
+    if url.scheme() == "http" && !allow_plain_http && !is_loopback(&url) {
         return Some(
-            "plain `http://` is for this machine alone (127.0.0.1, [::1], localhost): use `https://`".into(),
+            "plain `http://` is for this machine alone (127.0.0.1, [::1], localhost), unless the sandbox was told to allow \
+             it: use `https://`"
+                .into(),
         );
     }
     None
@@ -77,7 +81,7 @@ mod tests {
             "http://localhost:3000",
             "http://a.localhost./",
         ] {
-            assert_eq!(reason(good), None, "{good}");
+            assert_eq!(reason(good, false), None, "{good}");
         }
     }
 
@@ -111,7 +115,9 @@ mod tests {
             ("http://[::ffff:127.0.0.1]/", "plain"),
             (long.as_str(), "2048"),
         ] {
-            let reason = reason(bad).unwrap_or_default();
+            let plain = reason(bad, true);
+            assert_eq!(plain.is_none(), part == "plain", "{bad}: {plain:?}");
+            let reason = reason(bad, false).unwrap_or_default();
             assert!(reason.contains(part), "{bad}: {reason:?}");
             assert!(!reason.contains("secret"), "{reason}");
         }

@@ -3,15 +3,16 @@ use uuid::Uuid;
 
 use super::Sandbox;
 use super::pages::cut;
+use crate::database::again::{Retrigger, RetriggerMany, RetriggerSome};
 use crate::database::attempts::{self, Past};
-use crate::database::deliveries::{self, Retrigger, RetriggerMany, RetriggerSome};
-use crate::database::{STEP, events};
+use crate::database::{STEP, deliveries, events};
 use crate::error::Error;
+use crate::keys;
 use crate::model::{Attempt, Delivery, DeliveryFilter, Page, PageRequest};
-use crate::sender::Claims;
+use crate::sender::Data;
 
 /// The most deliveries that can be named in one call.
-const MOST: usize = 10_000;
+const MOST_NAMED: usize = 1000;
 
 /// # Deliveries
 impl Sandbox {
@@ -43,23 +44,25 @@ impl Sandbox {
         Ok(cut.page(found.into_iter().map(|delivery| (delivery.id, delivery))))
     }
 
-    /// The attempts of a delivery, the first one first. One that is under way is the last.
+    /// The attempts of a delivery, the last one first. That may be under way.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if there is no such delivery.
-    pub async fn attempts(&self, delivery: i64) -> Result<Vec<Attempt>, Error> {
+    /// [`Error::NotFound`] if there is no such delivery, [`Error::Invalid`] if the page is none.
+    pub async fn attempts(&self, delivery: i64, page: PageRequest) -> Result<Page<Attempt>, Error> {
+        let (cut, database) = (cut(&page)?, self.database());
         self.delivery(delivery).await?;
-        let database = self.database();
-        let found = attempts::of_delivery(&mut *database.reader().await?, delivery).await;
+        let mut reader = database.reader().await?;
+        let found = attempts::list(&mut reader, delivery, cut.before, cut.with_one_more()).await;
         let found = found.map_err(|error| database.failure(error))?;
-        Ok(found.into_iter().map(|past| past.attempt).collect())
+        Ok(cut.page(found.into_iter().map(|past| (past.attempt.number.into(), past.attempt))))
     }
 
     async fn past(&self, delivery: i64, attempt: u32) -> Result<Past, Error> {
         self.delivery(delivery).await?;
         let database = self.database();
-        let found = attempts::of_delivery(&mut *database.reader().await?, delivery).await;
+        let after = i64::from(attempt).saturating_add(1);
+        let found = attempts::list(&mut *database.reader().await?, delivery, after, 1).await;
         let found = found.map_err(|error| database.failure(error))?;
         let past = found.into_iter().find(|past| past.attempt.number == attempt);
         past.ok_or_else(|| Error::not_found("attempt", format!("{delivery}/{attempt}")))
@@ -76,8 +79,8 @@ impl Sandbox {
         let event = events::of_delivery(&mut *database.reader().await?, delivery).await;
         let event = event.map_err(|error| database.failure(error))?;
         let event = event.ok_or_else(|| Error::not_found("delivery", delivery))?;
-        let Attempt { started_at, url, .. } = &past.attempt;
-        let claims = Claims::new(&event, attempt, *started_at, &past.issuer, url);
+        let Attempt { url, .. } = &past.attempt;
+        let claims = Data::claims(&event, attempt, past.attempt.told_time(), &past.issuer, url);
         serde_json::to_value(claims)
             .map_err(|error| Error::unavailable_because("the claims could not be written", error))
     }
@@ -89,9 +92,7 @@ impl Sandbox {
     /// [`Error::NotFound`] if there is no such attempt.
     pub async fn token_header(&self, delivery: i64, attempt: u32) -> Result<Value, Error> {
         let past = self.past(delivery, attempt).await?;
-        let known = self.database().now_known();
-        let key = known.key(past.key).ok_or_else(|| Error::not_found("key", &past.attempt.key_id))?;
-        Ok(key.key.header())
+        Ok(keys::header(&past.attempt.key_id))
     }
 
     /// Brings a dead letter back: it is due at once, and has all its retries again. The number of its attempts goes on.
@@ -107,10 +108,10 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if there are more than 10,000.
+    /// [`Error::Invalid`] if there are none, or more than 1,000.
     pub async fn retrigger_many(&self, ids: &[i64]) -> Result<u64, Error> {
-        if ids.len() > MOST {
-            return Err(Error::invalid("ids", "there must be at most 10,000"));
+        if ids.is_empty() || ids.len() > MOST_NAMED {
+            return Err(Error::invalid("ids", format!("name 1 to {MOST_NAMED} deliveries")));
         }
         self.database().write(RetriggerMany(ids.to_vec())).await
     }

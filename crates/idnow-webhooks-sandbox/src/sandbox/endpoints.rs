@@ -59,7 +59,7 @@ impl Sandbox {
     /// [`Error::Invalid`] says which value is wrong, [`Error::NotFound`] that there is no such flow.
     pub async fn create_endpoint(&self, new: NewEndpoint) -> Result<Endpoint, Error> {
         names::environment(&new.environment)?;
-        url::check(&new.url)?;
+        url::check(&new.url, self.state().settings().allow_plain_http)?;
         names::description(&new.description)?;
         headers::check(&new.headers)?;
         names::events(&new.events)?;
@@ -103,6 +103,9 @@ impl Sandbox {
     ///
     /// [`Error::Invalid`] says which value is wrong.
     pub async fn change_endpoint(&self, id: Uuid, change: EndpointChange) -> Result<Endpoint, Error> {
+        if let Some(url) = &change.url {
+            url::check(url, self.state().settings().allow_plain_http)?;
+        }
         self.database().write(ChangeEndpoint(id, change)).await.map(masked)
     }
 

@@ -1,11 +1,9 @@
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
 
 use super::Sandbox;
-use crate::database::Database;
-use crate::database::keys::{Activate, Retire};
+use crate::database::keys::{Retire, activate_new};
 use crate::error::Error;
-use crate::keys::{KeyEntry, generate};
+use crate::keys::KeyEntry;
 use crate::model::{Key, KeyState};
 
 /// # Keys
@@ -47,13 +45,6 @@ impl Sandbox {
     pub async fn jwks(&self) -> Result<Value, Error> {
         let known = self.database().now_known();
         let published = known.keys.iter().filter(|entry| entry.state != KeyState::Retired);
-        Ok(json!({ "keys": published.map(|entry| entry.key.jwk()).collect::<Vec<_>>() }))
+        Ok(json!({ "keys": published.map(|entry| entry.public.jwk()).collect::<Vec<_>>() }))
     }
-}
-
-pub(super) async fn activate_new(database: &Database) -> Result<Key, Error> {
-    let generated = spawn_blocking(generate).await;
-    let (kid, pkcs8) =
-        generated.map_err(|error| Error::unavailable_because("a new key could not be made", error))??;
-    database.write(Activate { kid, pkcs8 }).await
 }

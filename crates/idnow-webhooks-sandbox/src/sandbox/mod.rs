@@ -1,5 +1,6 @@
 //! The handle of a running sandbox.
 
+mod chaos;
 mod deliveries;
 mod endpoints;
 mod keys;
@@ -140,6 +141,7 @@ impl Sandbox {
                 dead: deliveries(DeliveryState::Dead),
                 endpoint_deleted: deliveries(DeliveryState::EndpointDeleted),
             },
+            forgeries_accepted: self.state.chaos().forgeries_accepted(),
         })
     }
 }

@@ -3,8 +3,6 @@
 use crate::error::Error;
 use crate::model::{Page, PageRequest};
 
-const MOST: u16 = 500;
-
 /// Which part of a list is wanted: rows below one, and how many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
@@ -14,7 +12,7 @@ pub(super) struct Cut {
 
 /// Where the next page begins stands in its token: the row that the last one has ended with.
 pub(super) fn cut(page: &PageRequest) -> Result<Cut, Error> {
-    if !(1..=MOST).contains(&page.limit) {
+    if !(1..=PageRequest::MOST).contains(&page.limit) {
         return Err(Error::invalid("limit", "it must be between 1 and 500"));
     }
     let before = match &page.after {

@@ -84,19 +84,21 @@ impl Sandbox {
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         let read = async {
             let count = sessions::count(&mut reader, &filter).await?;
-            let found = sessions::list(&mut reader, &filter, i64::MAX, offset, limit.min(500).into()).await?;
+            let found =
+                sessions::list(&mut reader, &filter, i64::MAX, offset, limit.min(PageRequest::MOST).into())
+                    .await?;
             Ok((found.into_iter().map(|(_, session)| session).collect(), count))
         };
         read.await.map_err(|error| database.failure(error))
     }
 
-    /// Lets something happen to a session.
+    /// Lets something happen to a session. One whose time is up expires instead.
     ///
     /// # Errors
     ///
     /// [`Error::Conflict`] says why it cannot happen as the session is.
     pub async fn drive(&self, id: Uuid, step: Step) -> Result<Session, Error> {
-        self.database().write(Drive { session: id, step }).await
+        self.database().write(Drive { session: id, step }).await?
     }
 
     /// Runs sessions from their beginning to their end, and gives their ids. If it fails, or the caller goes away, the

@@ -8,36 +8,42 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::keys::activate_new;
 use super::{Running, Sandbox};
-use crate::builder::{SandboxBuilder, Settings};
+use crate::builder::{Client, SandboxBuilder, Settings};
 use crate::database::Database;
-use crate::database::keys::OwnClient;
+use crate::database::keys::{OwnClient, activate_new};
 use crate::error::Error;
-use crate::http;
-use crate::sender::Sender;
+use crate::rules::retry::LONGEST_WAIT;
+use crate::sender::{self, Sender};
 use crate::sessions;
 use crate::state::State;
+use crate::{history, http};
 
-impl Sandbox {
-    pub(crate) async fn start_with(builder: SandboxBuilder) -> Result<Self, Error> {
+impl SandboxBuilder {
+    /// Starts it in the current Tokio runtime. It runs until [`Sandbox::stop`], or until the last handle is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the setting. [`Error::Unavailable`] says what is wrong with the file or the address.
+    pub async fn start(self) -> Result<Sandbox, Error> {
         if Handle::try_current().is_err() {
             return Err(Error::unavailable("a sandbox must be started inside of a Tokio runtime"));
         }
         // Before anything is opened: what is wrong with the settings has nothing to do with the address.
-        builder.clone().check(builder.listen)?;
-        let (wanted, path) = (builder.listen, builder.database.clone());
+        self.clone().check(self.listen)?;
+        let (wanted, path) = (self.listen, self.database.clone());
         let cannot = |error| Error::unavailable_because(format!("cannot listen on {wanted}"), error);
         let listener = TcpListener::bind(wanted).await.map_err(cannot)?;
-        let settings = builder.check(listener.local_addr().map_err(cannot)?)?;
-        let (database, writer) = Database::open(path, &settings.issuer).await?;
+        let settings = self.check(listener.local_addr().map_err(cannot)?)?;
+        let (database, writer) =
+            Database::open(path, &settings.issuer, settings.scaled(LONGEST_WAIT)).await?;
         let stopping = CancellationToken::new();
         let writer = tokio::spawn(watched(writer, stopping.clone()));
         match begin(settings, database.clone(), listener, stopping.clone()).await {
             Ok((state, parts)) => {
                 let ended = CancellationToken::new();
                 tokio::spawn(end(parts, database, writer, stopping.clone(), ended.clone()));
-                Ok(Self { state, running: Some(Arc::new(Running { stopping, ended })) })
+                Ok(Sandbox { state, running: Some(Arc::new(Running { stopping, ended })) })
             }
             Err(error) => {
                 stopping.cancel();
@@ -64,13 +70,16 @@ async fn begin(
         activate_new(&database).await?;
     }
     if settings.clients.is_empty() {
-        settings.clients.push(database.write(OwnClient).await?);
+        let (id, secret) = database.write(OwnClient).await?;
+        settings.clients.push(Client::new(id, secret));
     }
-    let state = State::new(settings, database, stopping)?;
+    let client = sender::client(&settings)?;
+    let state = State::new(settings, database, client, stopping);
     let server = http::serve(Sandbox { state: state.clone(), running: None }, listener)?;
     let sender = Sender::start(state.clone());
     let tasks = TaskTracker::new();
     tasks.spawn(sessions::expire(state.clone()));
+    tasks.spawn(history::purge(state.clone()));
     tasks.spawn(server);
     tasks.close();
     Ok((state, Parts { sender, tasks }))

@@ -88,7 +88,7 @@ async fn a_sandbox_whose_writer_has_broken_down_stops() {
 #[tokio::test]
 async fn nobody_else_can_look_into_the_temporary_folder() {
     use std::os::unix::fs::PermissionsExt as _;
-    let (database, writer) = Database::open(None, "issuer").await.unwrap();
+    let (database, writer) = Database::open(None, "issuer", Duration::ZERO).await.unwrap();
     let folder = database.shared.folder();
     assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     database.close(writer).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, ClientBuilder, Response};
+use reqwest::{Body, Certificate, ClientBuilder, Response};
 use url::Url;
 
 use super::guard::{Guard, Refused};
@@ -43,15 +43,6 @@ pub(crate) struct ClientOptions {
     pub(crate) names: Names,
 }
 
-/// PEM text with at least one certificate.
-pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
-    match Certificate::from_pem_bundle(pem) {
-        Ok(found) if found.is_empty() => Err("it contains no certificate in PEM format".into()),
-        Ok(found) => Ok(found),
-        Err(error) => Err(format!("it is not in PEM format: {}", root_cause(&error))),
-    }
-}
-
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("deadline", &self.options.deadline).finish_non_exhaustive()
@@ -69,7 +60,7 @@ impl Client {
     /// Sends, and waits for the whole answer.
     ///
     /// When it is dropped, the connection is, too, and what was sent by then stays sent.
-    pub(crate) async fn post(&self, url: &str, headers: HeaderMap, body: Vec<u8>) -> Answer {
+    pub(crate) async fn post(&self, url: &str, headers: HeaderMap, body: impl Into<Body>) -> Answer {
         let url = match Url::parse(url) {
             Ok(url) => url,
             Err(error) => return Answer::NotSent { reason: format!("it is not a URL: {error}") },
@@ -164,6 +155,11 @@ fn text(bytes: &[u8]) -> String {
 fn classify(error: &reqwest::Error) -> Answer {
     if let Some(refused) = find::<Refused>(error) {
         return Answer::NotSent { reason: refused.to_string() };
+    }
+    if error.is_builder() {
+        // Some URLs are none for HTTP: whatever is tried again, it is the same.
+        let reason = format!("no request can be made for the URL: {}", root_cause(error));
+        return Answer::NotSent { reason: one_line(&reason) };
     }
     if error.is_timeout() {
         return Answer::TimedOut;

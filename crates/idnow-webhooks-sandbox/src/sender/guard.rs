@@ -14,6 +14,8 @@ pub(crate) struct Guard {
     pub(crate) public_only: bool,
     /// Private networks too.
     pub(crate) allow_private: bool,
+    /// Without TLS to other machines than this, too.
+    pub(crate) allow_plain_http: bool,
 }
 
 /// An address, or a URL, that nothing is sent to.
@@ -45,7 +47,11 @@ enum Scope {
 
 impl Guard {
     pub(crate) fn of(settings: &Settings) -> Self {
-        Self { public_only: settings.public_only, allow_private: settings.allow_private }
+        Self {
+            public_only: settings.public_only,
+            allow_private: settings.allow_private,
+            allow_plain_http: settings.allow_plain_http,
+        }
     }
 
     /// Everything that can be said before a name is resolved: the scheme, and an address that the URL spells out.
@@ -64,12 +70,12 @@ impl Guard {
         }
     }
 
-    /// Whether a connection to this address is allowed; without TLS only loopback is.
+    /// Whether a connection to this address is allowed; without TLS only loopback is, unless an option allows more.
     pub(crate) fn check(self, address: IpAddr, tls: bool) -> Result<(), Refused> {
         let refused = |why: &str| Err(Refused(format!("{address} is not allowed: {why}")));
         match self.judge(scope(address)) {
             Ok(Scope::Loopback) => Ok(()),
-            Ok(_) if tls => Ok(()),
+            Ok(_) if tls || self.allow_plain_http => Ok(()),
             Ok(_) => refused("plain http is only for loopback addresses; use https"),
             Err(why) => refused(why),
         }
@@ -113,7 +119,7 @@ const MULTICAST: Scope = Scope::Never("multicast");
 const TUNNEL: Scope = Scope::Never("a tunnel to an IPv4 address");
 
 /// The first prefix that fits counts. From IANA's registry of special-purpose addresses, and the metadata services that
-/// stand among ordinary addresses.
+/// stand among ordinary and private addresses: whoever asks them is given credentials, so that no option allows them.
 const PREFIXES_V4: [([u8; 4], u32, Scope); 22] = [
     ([169, 254, 169, 254], 32, METADATA),
     ([100, 100, 100, 200], 32, METADATA),
@@ -139,8 +145,12 @@ const PREFIXES_V4: [([u8; 4], u32, Scope); 22] = [
     ([192, 175, 48, 0], 24, RESERVED),
 ];
 
-const PREFIXES_V6: [([u16; 8], u32, Scope); 17] = [
-    ([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254], 128, METADATA),
+const PREFIXES_V6: [([u16; 8], u32, Scope); 20] = [
+    // Amazon (all that its machines are served with), Google, Oracle, Scaleway.
+    ([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0], 32, METADATA),
+    ([0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0], 32, METADATA),
+    ([0xfd00, 0x00c1, 0, 0, 0, 0, 0, 0], 32, METADATA),
+    ([0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x42], 128, METADATA),
     ([0, 0, 0, 0, 0, 0, 0, 1], 128, Scope::Loopback),
     ([0, 0, 0, 0, 0, 0, 0, 0], 128, Scope::Never("no address of a host")),
     ([0, 0, 0, 0, 0, 0, 0, 0], 96, Scope::Never("a discarded spelling of an IPv4 address")),

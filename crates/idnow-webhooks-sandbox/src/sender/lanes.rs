@@ -1,6 +1,6 @@
 //! A lane for each endpoint, for as long as there is the endpoint.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::attempt::{self, End};
+use super::attempt::{Attempt, End};
+use super::hold::hold;
+use crate::chaos::engine::plan;
 use crate::clock;
 use crate::state::State;
 
@@ -20,6 +22,8 @@ use crate::state::State;
 const GRACE: Duration = Duration::from_secs(2);
 /// After the database has failed.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many attempts of an endpoint chaos holds at the same time.
+const MOST_HELD: usize = 1000;
 /// How long a lane sleeps before it looks at the clock again, which may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
@@ -67,11 +71,16 @@ struct Lane {
     endpoint: Uuid,
     waiting: Waiting,
     under_way: JoinSet<End>,
+    /// By chaos: these have been taken, and are kept from beginning.
+    held: JoinSet<Attempt>,
+    /// Held no longer; they wait for places.
+    ready: VecDeque<Attempt>,
 }
 
 impl Lane {
     fn new(state: State, endpoint: Uuid) -> Self {
-        Self { state, endpoint, waiting: Waiting::Perhaps, under_way: JoinSet::new() }
+        let (under_way, held) = (JoinSet::new(), JoinSet::new());
+        Self { state, endpoint, waiting: Waiting::Perhaps, under_way, held, ready: VecDeque::new() }
     }
 
     /// Ends when the endpoint is deleted or the sandbox stops. Gives the endpoint back.
@@ -81,25 +90,56 @@ impl Lane {
         while let Some(endpoint) = self.state.endpoint_with_secrets(self.endpoint)
             && !stopping.is_cancelled()
         {
-            let free = usize::from(endpoint.concurrency).saturating_sub(self.under_way.len());
-            let open = endpoint.enabled && free > 0;
-            if open && self.is_something_due() {
-                self.take(free).await;
+            let places = usize::from(endpoint.concurrency);
+            if endpoint.enabled {
+                self.fill(places).await;
             }
+            let open = endpoint.enabled && self.room(places) > 0;
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = signal.notified() => self.waiting = Waiting::Perhaps,
                 Some(end) = self.under_way.join_next() => self.note_all(end),
+                Some(ended) = self.held.join_next() => match ended {
+                    Ok(attempt) => self.ready.push_back(attempt),
+                    Err(error) => tracing::error!(%error, "a held attempt has broken down; it is due again"),
+                },
                 () = sleep_until(self.waiting), if open => {}
             }
         }
         self.end().await
     }
 
+    fn free(&self, places: usize) -> usize {
+        places.saturating_sub(self.under_way.len())
+    }
+
+    /// How many can be taken: each of them may turn out to be held.
+    fn room(&self, places: usize) -> usize {
+        self.free(places).min(MOST_HELD.saturating_sub(self.held.len()))
+    }
+
+    /// Begins attempts until all places are taken, or nothing is due any more.
+    async fn fill(&mut self, places: usize) {
+        while self.free(places) > 0 && !self.state.stopping().is_cancelled() {
+            if let Some(attempt) = self.ready.pop_front() {
+                self.begin(attempt);
+            } else if self.room(places) > 0 && self.is_something_due() {
+                self.take(self.room(places)).await;
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn begin(&mut self, attempt: Attempt) {
+        let state = self.state.clone();
+        self.under_way.spawn(async move { attempt.make(&state).await });
+    }
+
     fn is_something_due(&self) -> bool {
         match self.waiting {
             Waiting::Perhaps => true,
-            Waiting::Until(time) => time <= clock::now(),
+            Waiting::Until(time) => self.state.is_due(time),
             Waiting::Failed(again) => again <= Instant::now(),
             Waiting::None => false,
         }
@@ -121,10 +161,20 @@ impl Lane {
             Some(time) => Waiting::Until(time),
             None => Waiting::None,
         };
+        let chaos = self.state.chaos().settings();
         for due in taken.due {
-            let state = self.state.clone();
+            let max_retries = self.state.settings().max_retries;
+            let plan = chaos.as_ref().and_then(|chaos| plan(chaos, &due, max_retries));
             let (endpoint, key) = (Arc::clone(&taken.endpoint), Arc::clone(&taken.key));
-            self.under_way.spawn(async move { attempt::make(&state, &endpoint, &key, due).await });
+            let attempt = Attempt { endpoint, key, due, plan };
+            match &attempt.plan {
+                Some(plan) if plan.holds() => {
+                    // At once, so that whatever overtakes it finds it held.
+                    let held = plan.reorder.then(|| self.state.chaos().hold(self.endpoint, &attempt.due));
+                    self.held.spawn(hold(self.state.clone(), attempt, held));
+                }
+                _ => self.begin(attempt),
+            }
         }
     }
 
@@ -154,6 +204,8 @@ impl Lane {
     /// The endpoint was deleted, or the sandbox stops. What is cut off by this is attempted again after a restart.
     async fn end(mut self) -> Uuid {
         let stopping = self.state.stopping().clone();
+        self.held.shutdown().await;
+        self.ready.clear();
         self.sweep().await;
         let all_ended = async { while self.under_way.join_next().await.is_some() {} };
         let too_long = async {

@@ -4,31 +4,37 @@
 //! share the HTTP client and the database's writer, and nothing that one of them could keep from the others.
 
 mod attempt;
-mod client;
+mod body;
+pub(crate) mod client;
 pub(crate) mod echo;
+mod forge;
 mod guard;
+mod hard;
+mod hold;
 mod lanes;
+mod message;
 mod names;
 mod token;
 
+use reqwest::Certificate;
 use tokio::task::JoinHandle;
 
 use crate::builder::Settings;
 use crate::error::Error;
 use crate::state::State;
-use client::ClientOptions;
+use client::{Client, ClientOptions};
 use guard::Guard;
 use names::Names;
 
-pub(crate) use client::Client;
-pub(crate) use token::Claims;
+pub(crate) use message::{Message, Unsendable};
+pub(crate) use token::{Claims, Data};
 
 /// What requests are made with: one for all, as it holds the connections.
 pub(crate) fn client(settings: &Settings) -> Result<Client, Error> {
-    let mut extra_roots = Vec::new();
-    for pem in &settings.extra_ca {
-        extra_roots.extend(client::certificates(pem).map_err(|reason| Error::invalid("extraCa", reason))?);
-    }
+    let roots = settings.extra_ca.iter().map(|der| Certificate::from_der(der));
+    let extra_roots = roots
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::invalid("extraCa", format!("a certificate cannot be used: {error}")))?;
     let client = Client::new(ClientOptions {
         guard: Guard::of(settings),
         deadline: settings.answer_deadline,

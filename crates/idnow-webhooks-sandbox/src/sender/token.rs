@@ -1,4 +1,4 @@
-//! What an attempt tells, in the order of the provider's published example.
+//! What a token tells, in the order of the provider's published example.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
@@ -9,15 +9,23 @@ use crate::model::{Event, SessionStatus};
 /// For how long a token is valid, in seconds.
 const LIFETIME: i64 = 3600;
 
-/// The claims of one attempt. Made again from the same values they are the same, byte for byte.
+/// The claims of a token. Made again from the same values they are the same, byte for byte.
 #[derive(Debug, Serialize)]
-pub(crate) struct Claims<'a> {
-    pub(crate) data: Data<'a>,
+pub(crate) struct Claims<'a, D> {
+    pub(crate) data: D,
     iss: &'a str,
     iat: i64,
     exp: i64,
-    sub: Uuid,
+    sub: String,
     aud: &'a str,
+}
+
+impl<'a, D> Claims<'a, D> {
+    /// `sub` is the `eventId` of the data, `at` what the clock of the provider shows, `aud` where the token is sent to.
+    pub(crate) fn new(data: D, sub: &impl ToString, at: DateTime<Utc>, iss: &'a str, aud: &'a str) -> Self {
+        let iat = at.timestamp();
+        Self { data, iss, iat, exp: iat.saturating_add(LIFETIME), sub: sub.to_string(), aud }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -56,43 +64,40 @@ struct LastStep<'a> {
     status: &'a str,
 }
 
-impl<'a> Claims<'a> {
-    /// `number` counts attempts from 1, `url` is where this one is sent to.
-    pub(crate) fn new(
-        event: &'a Event,
-        number: u32,
-        started_at: DateTime<Utc>,
-        issuer: &'a str,
-        url: &'a str,
-    ) -> Self {
+impl<'a> Data<'a> {
+    /// `number` counts attempts from 1.
+    pub(crate) fn new(event: &'a Event, number: u32, created_at: DateTime<Utc>) -> Self {
         let last_step = event.last_step.as_ref().map(|step| LastStep {
             id: &step.id,
             kind: &step.kind,
             status: &step.status,
         });
-        let iat = started_at.timestamp();
         Self {
-            data: Data {
-                event_id: event.id,
-                event_name: event.name.name(),
-                event_version: "1.0",
-                event_sequence: event.sequence,
-                event_deliver_id: number.into(),
-                created_at: started_at,
-                environment: &event.environment,
-                payload: Payload {
-                    flow_id: event.flow_id,
-                    session_id: event.session_id,
-                    session_status: event.session_status,
-                    last_step,
-                },
+            event_id: event.id,
+            event_name: event.name.name(),
+            event_version: "1.0",
+            event_sequence: event.sequence,
+            event_deliver_id: number.into(),
+            created_at,
+            environment: &event.environment,
+            payload: Payload {
+                flow_id: event.flow_id,
+                session_id: event.session_id,
+                session_status: event.session_status,
+                last_step,
             },
-            iss: issuer,
-            iat,
-            exp: iat.saturating_add(LIFETIME),
-            sub: event.id,
-            aud: url,
         }
+    }
+
+    /// The claims of an attempt that is made at this time.
+    pub(crate) fn claims(
+        event: &'a Event,
+        number: u32,
+        at: DateTime<Utc>,
+        iss: &'a str,
+        url: &'a str,
+    ) -> Claims<'a, Self> {
+        Claims::new(Self::new(event, number, at), &event.id, at, iss, url)
     }
 }
 
@@ -131,7 +136,7 @@ mod tests {
     fn claims(event: &Event, number: u32, started_at: &str) -> String {
         let url = "https://webhook.site/d076d490-8424-4c85-8904-5d1801c7909e";
         let issuer = "https://auth.dev1.platform.idnow.dev/oidc";
-        let claims = Claims::new(event, number, started_at.parse().unwrap(), issuer, url);
+        let claims = Data::claims(event, number, started_at.parse().unwrap(), issuer, url);
         serde_json::to_string(&claims).unwrap()
     }
 

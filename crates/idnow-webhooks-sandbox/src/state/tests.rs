@@ -1,6 +1,9 @@
 mod attempts;
 mod endpoints;
 mod failures;
+mod history;
+mod keys;
+mod robust;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::builder::SandboxBuilder;
-use crate::database::deliveries::{Retrigger, RetriggerSome};
+use crate::database::again::{Retrigger, RetriggerSome};
 use crate::database::endpoints::{ChangeEndpoint, CreateEndpoint, CreateFlow, DeleteEndpoint};
 use crate::database::keys::Activate;
 use crate::database::sessions::Create;
@@ -34,9 +37,19 @@ fn settings(max_retries: u32) -> Settings {
     SandboxBuilder::default().time_scale(10.0).max_retries(max_retries).check(listen).unwrap()
 }
 
+async fn open_database(path: &Path, settings: &Settings) -> (Database, JoinHandle<()>) {
+    let longest_wait = settings.scaled(LONGEST_WAIT);
+    Database::open(Some(path.to_owned()), &settings.issuer, longest_wait).await.unwrap()
+}
+
+/// An attempt that took seven milliseconds.
+fn made(verdict: Verdict) -> Made {
+    Made { took: Duration::from_millis(7), answer: OK, verdict, faults: Vec::new(), key: None }
+}
+
 async fn open(path: &Path, flow: Option<Uuid>) -> Bench {
     let settings = settings(2);
-    let (database, writer) = Database::open(Some(path.to_owned()), &settings.issuer).await.unwrap();
+    let (database, writer) = open_database(path, &settings).await;
     if flow.is_none() {
         let (kid, pkcs8) = key();
         database.write(Activate { kid, pkcs8 }).await.unwrap();
@@ -47,7 +60,8 @@ async fn open(path: &Path, flow: Option<Uuid>) -> Bench {
         let new = NewFlow { name: "flow".into(), session_ttl_seconds: 3600 };
         database.write(CreateFlow(new)).await.unwrap().id
     };
-    Bench { state: State::new(settings, database, CancellationToken::new()).unwrap(), writer, flow }
+    let client = crate::sender::client(&settings).unwrap();
+    Bench { state: State::new(settings, database, client, CancellationToken::new()), writer, flow }
 }
 
 fn key() -> (String, Vec<u8>) {
@@ -88,14 +102,11 @@ impl Bench {
         rows::by_id(&mut reader, id).await.unwrap().unwrap()
     }
 
+    /// The first one first.
     async fn attempts(&self, id: i64) -> Vec<Attempt> {
         let mut reader = self.database().reader().await.unwrap();
-        attempt_rows::of_delivery(&mut reader, id)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|past| past.attempt)
-            .collect()
+        let found = attempt_rows::list(&mut reader, id, i64::MAX, 500).await.unwrap();
+        found.into_iter().rev().map(|past| past.attempt).collect()
     }
 
     async fn take(&self, endpoint: Uuid, limit: u32) -> Taken {
@@ -103,7 +114,7 @@ impl Bench {
     }
 
     async fn record(&self, due: &Due, verdict: Verdict) {
-        self.state.record(due, Duration::from_millis(7), OK, verdict).await.unwrap();
+        self.state.record(due, &made(verdict)).await.unwrap();
     }
 
     /// Takes the one delivery that is due, when it is.

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::model::EventKind;
+use crate::model::{EventKind, SessionStatus};
 
 /// The longest value, in bytes.
 const LONGEST_VALUE: usize = 1024;
@@ -46,8 +46,6 @@ const FIELDS: [(&str, Form); 13] = [
     ("payload.lastStepType", Text),
     ("payload.lastStepStatus", Text),
 ];
-
-const STATUSES: [&str; 6] = ["CREATED", "RUNNING", "COMPLETED", "ABORTED", "EXPIRED", "ERROR"];
 
 /// The `data` of an event: a value, or none, for each field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +122,8 @@ impl Form {
                 Some((resource, action)) if is_word(resource) && is_word(action) => Ok(value),
                 _ => Err("resource.action, such as session.completed".into()),
             },
-            Status if STATUSES.contains(&value.as_str()) => Ok(value),
-            Status => Err(format!("one of {}", STATUSES.join(", "))),
+            Status if SessionStatus::ALL.iter().any(|status| status.name() == value) => Ok(value),
+            Status => Err(format!("one of {}", SessionStatus::ALL.map(SessionStatus::name).join(", "))),
             Text if value.is_empty() => Err("a text that is not empty".into()),
             Text => Ok(value),
         }

@@ -75,6 +75,31 @@ async fn a_stop_ends_the_stream() {
 }
 
 #[tokio::test]
+async fn too_many_are_told_to_come_later_and_keep_nobody_else_waiting() {
+    let site = Site::start().await;
+    let mut streams: Vec<Stream> =
+        futures_util::stream::iter(0..64).then(|_| Stream::open(&site)).collect().await;
+    for _ in 0..50 {
+        let asked = tokio::time::timeout(Duration::from_secs(5), site.get("/manage/v1/changes")).await;
+        let refused = asked.expect("there was another place");
+        assert_eq!(refused.refusal(), (503, "too_many_listeners".to_owned(), None));
+        assert_eq!(refused.header("retry-after"), Some("10"));
+    }
+    // Receivers and programs notice nothing of it.
+    let session = site.session(&site.flow().await).await;
+    let token = format!("Bearer {}", site.access_token().await);
+    let path = format!("/api/v1/staging/sessions/{session}");
+    site.raw(http::Method::GET, &path, &[("authorization", &token)], "").await.is(200);
+    // Who goes makes room.
+    drop(streams.pop());
+    let began = std::time::Instant::now();
+    while site.client.get(site.url("/manage/v1/changes")).send().await.unwrap().status() == 503 {
+        assert!(began.elapsed() < Duration::from_secs(10), "no place became free");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn many_can_listen() {
     let site = Site::start().await;
     let mut streams: Vec<Stream> =

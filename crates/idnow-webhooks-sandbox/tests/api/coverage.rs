@@ -60,6 +60,25 @@ async fn refusals(site: &Site, open: &Site) {
     }
 }
 
+/// After too many wrong tokens.
+async fn guesses(site: &Site) {
+    let managed = site.contract.operations().filter(|(_, path, _)| path.starts_with("/manage/"));
+    for (method, path, _) in managed {
+        let nil = uuid::Uuid::nil().to_string();
+        let parts = path.split('/').map(|part| if part.starts_with('{') { nil.as_str() } else { part });
+        let (method, path): (Method, _) = (method.parse().unwrap(), parts.collect::<Vec<_>>().join("/"));
+        for guess in 0.. {
+            assert!(guess < 200, "there is no end");
+            let answer = site.raw(method.clone(), &path, &[("authorization", "Bearer no")], "").await;
+            if answer.status == 429 {
+                assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+                break;
+            }
+            answer.is(401);
+        }
+    }
+}
+
 /// Bodies that do not come, all at once: each takes as long as the sandbox waits.
 async fn slow(site: &Site) {
     let operations =
@@ -105,7 +124,9 @@ async fn successes(site: &Site) {
         "/manage/v1/sessions",
         "/manage/v1/keys",
         "/manage/v1/overview",
+        "/manage/v1/chaos",
         "/openapi.json",
+        "/health",
         "/oidc/.well-known/jwks.json",
         "/oidc/.well-known/openid-configuration",
         &format!("/manage/v1/flows/{flow}"),
@@ -113,6 +134,8 @@ async fn successes(site: &Site) {
         &format!("/manage/v1/sessions/{session}"),
         &format!("/manage/v1/events/{event}"),
         &format!("/manage/v1/deliveries/{delivery}"),
+        &format!("/manage/v1/deliveries/{delivery}/attempts"),
+        &format!("/manage/v1/deliveries/{delivery}/attempts"),
         &format!("/manage/v1/deliveries/{delivery}/attempts/1/token"),
     ] {
         site.get(path).await.is(200);
@@ -149,6 +172,8 @@ async fn successes(site: &Site) {
     let dead = site.delivery(&endpoint, "dead").await["id"].clone();
     site.poke(&format!("/manage/v1/deliveries/{dead}/retrigger")).await.is(200);
     site.poke(&format!("/manage/v1/endpoints/{endpoint}/retrigger")).await.is(200);
+    site.call(Method::PUT, "/manage/v1/chaos", Some(json!({ "seed": 7 }))).await.is(200);
+    site.delete("/manage/v1/chaos").await.is(204);
     let old = site.get("/manage/v1/keys").await.json()[0]["id"].as_str().unwrap().to_owned();
     let new = site.poke("/manage/v1/keys/rotate").await.is(201).json()["id"].as_str().unwrap().to_owned();
     site.poke(&format!("/manage/v1/keys/{old}/retire")).await.is(200);
@@ -168,6 +193,7 @@ async fn every_answer_of_the_document_is_given_as_it_says() {
         Site::with(idnow_webhooks_sandbox::Sandbox::builder(), Some("correct-horse-battery-staple")).await;
     successes(&open).await;
     refusals(&guarded, &open).await;
+    guesses(&guarded).await;
     slow(&open).await;
     let seen: BTreeSet<_> = open.contract.seen().union(&guarded.contract.seen()).cloned().collect();
     let missing: Vec<_> = open.contract.promised().difference(&seen).cloned().collect();

@@ -12,11 +12,12 @@ async fn a_delivery_is_found_with_its_attempts_and_tokens() {
     let delivery = site.delivery(&endpoint, "delivered").await;
     assert_eq!((&delivery["sessionId"], &delivery["attempts"]), (&json!(session), &json!(1)));
     let path = format!("/manage/v1/deliveries/{}", delivery["id"]);
-    let found = site.get(&path).await.is(200).json();
-    assert_eq!(found["delivery"], delivery);
-    let history = found["history"].as_array().unwrap();
-    assert_eq!(history.len(), 1);
-    assert_eq!(history[0]["answer"]["code"], 204);
+    assert_eq!(site.get(&path).await.is(200).json(), delivery);
+    let attempts = site.get(&format!("{path}/attempts")).await.is(200).json();
+    let history = attempts["items"].as_array().unwrap();
+    assert_eq!((history.len(), &attempts["next"]), (1, &Value::Null));
+    assert_eq!((&history[0]["number"], &history[0]["answer"]["code"]), (&json!(1), &json!(204)));
+    assert_eq!(delivery["lastAnswered"], history[0]);
 
     let token = site.get(&format!("{path}/attempts/1/token")).await.is(200).json();
     assert_eq!(token["header"], json!({ "alg": "RS256", "kid": history[0]["keyId"], "typ": "JWT" }));
@@ -111,4 +112,31 @@ async fn what_is_wrong_with_a_list_of_deliveries_is_named() {
         let refused = site.get(path).await.refusal();
         assert_eq!(refused, (400, "invalid_input".to_owned(), Some(field.to_owned())), "{path}");
     }
+}
+
+#[tokio::test]
+async fn attempts_are_listed_in_pages_the_last_one_first() {
+    let site =
+        Site::with(idnow_webhooks_sandbox::Sandbox::builder().time_scale(1000.0).max_retries(3), None).await;
+    let sink = Sink::start(503).await;
+    let flow = site.flow().await;
+    let endpoint = site.endpoint(&flow, &sink.url).await;
+    site.session(&flow).await;
+    let delivery = site.delivery(&endpoint, "dead").await;
+    assert_eq!((&delivery["attempts"], &delivery["lastAnswered"]["number"]), (&json!(4), &json!(4)));
+    let path = format!("/manage/v1/deliveries/{}/attempts", delivery["id"]);
+    let (mut numbers, mut next) = (Vec::new(), String::new());
+    for left in [3, 2, 1, 0] {
+        let page = site.get(&format!("{path}?limit=1{next}")).await.is(200).json();
+        numbers.extend(page["items"].as_array().unwrap().iter().map(|item| item["number"].clone()));
+        assert_eq!(page["next"].is_null(), left == 0, "{page}");
+        next = format!("&after={}", page["next"].as_str().unwrap_or_default());
+    }
+    assert_eq!(numbers, [4, 3, 2, 1]);
+    for (query, field) in [("limit=0", "limit"), ("limit=501", "limit"), ("after=x", "after")] {
+        let refused = site.get(&format!("{path}?{query}")).await.refusal();
+        assert_eq!(refused, (400, "invalid_input".to_owned(), Some(field.to_owned())), "{query}");
+    }
+    let missing = site.get("/manage/v1/deliveries/999/attempts").await.refusal();
+    assert_eq!(missing, (404, "not_found".to_owned(), None));
 }

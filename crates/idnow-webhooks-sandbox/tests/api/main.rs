@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod changes;
+mod chaos;
 mod connections;
 mod coverage;
 mod deliveries;
@@ -10,9 +11,11 @@ mod elsewhere;
 mod endpoints;
 mod events;
 mod flows;
+mod health;
 mod keys;
 mod keys_of_our_client;
 mod overview;
+mod proxy;
 mod refusals;
 mod scenarios;
 mod session_api;

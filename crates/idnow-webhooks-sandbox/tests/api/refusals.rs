@@ -212,3 +212,32 @@ async fn what_the_provider_publishes_is_open_to_every_host() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_person_gets_a_page_where_a_program_gets_a_problem() {
+    let site = Site::start().await;
+    for (method, path, status, told) in [
+        (Method::GET, "/nothing/here", 404, "There is no such path"),
+        (Method::GET, "/manage/v2", 404, "There is no such path"),
+        (Method::GET, "/%3Cscript%3E", 404, "There is no such path"),
+        (Method::GET, "/keys/rotate", 405, "The path does not have this method"),
+    ] {
+        let ask =
+            |accept| site.client.request(method.clone(), site.url(path)).header("accept", accept).send();
+        let page = ask("text/html,application/xhtml+xml,*/*;q=0.8").await.unwrap();
+        assert_eq!(page.status(), status, "{path}");
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+        assert_eq!(page.headers().contains_key("allow"), status == 405);
+        let text = page.text().await.unwrap();
+        assert!(
+            text.contains(told) && text.contains("<nav aria-label=\"Pages\"") && !text.contains("<script>"),
+            "{text}"
+        );
+        for accept in ["*/*", "application/json"] {
+            let problem = ask(accept).await.unwrap();
+            assert_eq!(problem.status(), status, "{path}");
+            assert_eq!(problem.headers()["content-type"], "application/problem+json", "{path}");
+        }
+    }
+}

@@ -113,7 +113,7 @@ async fn populated(receiver: &Receiver) -> (Sandbox, Vec<String>) {
             .unwrap()
             .items
             .remove(0);
-        let known = sandbox.attempts(delivery.id).await.unwrap();
+        let known = sandbox.attempts(delivery.id, PageRequest::default()).await.unwrap().items;
         known.len() >= attempts as usize && known.iter().all(|attempt| attempt.answer.is_some())
     };
     let wait = async || {
@@ -158,8 +158,40 @@ async fn populated(receiver: &Receiver) -> (Sandbox, Vec<String>) {
         &format!("/dead-letters?endpoint={}", endpoint.id),
         "/keys",
     ];
-    let pages = pages.iter().map(|path| format!("{}{path}", sandbox.base_url())).collect();
+    let pages = at(&sandbox, &pages);
     (sandbox, pages)
+}
+
+/// The addresses of pages of a sandbox.
+fn at<T: AsRef<str>>(sandbox: &Sandbox, paths: &[T]) -> Vec<String> {
+    paths.iter().map(|path| format!("{}{}", sandbox.base_url(), path.as_ref())).collect()
+}
+
+/// What is wrong with the looks of these pages: light and dark, wide and on a telephone.
+async fn flaws(browser: &Browser, pages: &[String], pictures: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (width, height, kind) in [(1280, 800, "wide"), (375, 812, "small")] {
+        let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        browser.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+        for (number, page) in pages.iter().enumerate() {
+            for scheme in [Scheme::Light, Scheme::Dark] {
+                browser.use_scheme(scheme).await;
+                browser.go(page).await;
+                browser.whole_picture(&format!("{pictures}-{number:02}-{kind}-{}", scheme.name())).await;
+                browser
+                    .run("for (const details of document.querySelectorAll('details')) details.open = true")
+                    .await;
+                let result = browser.run(FAINT).await;
+                assert!(result["looked"].as_u64().unwrap() > 5, "{page}: {result}");
+                let faint = texts(&result["faint"]);
+                let malformed = texts(&browser.run(MALFORMED).await);
+                for problem in [faint, malformed, browser.console().await].concat() {
+                    wrong.push(format!("{page} ({kind}, {}): {problem}", scheme.name()));
+                }
+            }
+        }
+    }
+    wrong
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,40 +199,55 @@ async fn every_page_is_readable_and_quiet_in_light_and_dark() {
     let receiver = Receiver::start().await;
     let (sandbox, pages) = populated(&receiver).await;
     let browser = Browser::open().await;
-    let mut wrong = Vec::new();
-    for (number, page) in pages.iter().enumerate() {
-        for scheme in [Scheme::Light, Scheme::Dark] {
-            browser.use_scheme(scheme).await;
-            browser.go(page).await;
-            browser
-                .run("for (const details of document.querySelectorAll('details')) details.open = true")
-                .await;
-            let result = browser.run(FAINT).await;
-            assert!(result["looked"].as_u64().unwrap() > 10, "{page}: {result}");
-            let faint = texts(&result["faint"]);
-            let malformed = texts(&browser.run(MALFORMED).await);
-            browser.picture(&format!("page-{number:02}")).await;
-            browser.use_scheme(scheme).await;
-            for problem in [faint, malformed, browser.console().await].concat() {
-                wrong.push(format!("{page} ({}): {problem}", scheme.name()));
-            }
-        }
-    }
-    // On a telephone nothing is cut off at the side.
-    let small = json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": false});
-    browser.devtools("Emulation.setDeviceMetricsOverride", small).await;
-    for page in &pages {
-        browser.go(page).await;
-        wrong.extend(
-            texts(&browser.run(MALFORMED).await).iter().map(|problem| format!("{page} (small): {problem}")),
-        );
-    }
+    let wrong = flaws(&browser, &pages, "page").await;
     assert!(wrong.is_empty(), "{wrong:#?}");
 
     // What is wrong in the address is an error page, not an empty one.
     browser.go(&format!("{}/deliveries/999999", sandbox.base_url())).await;
     browser.says("Not found").await;
     assert_eq!(texts(&browser.run(FAINT).await["faint"]), Vec::<String>::new());
+    browser.go(&format!("{}/nothing/here", sandbox.base_url())).await;
+    browser.says("There is no such path").await;
+    assert_eq!(texts(&browser.run(MALFORMED).await), Vec::<String>::new());
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_without_anything_on_them_say_what_comes_next() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let empty = [
+        ("/", "/flows"),
+        ("/flows", "#name"),
+        ("/sessions", "/flows"),
+        ("/deliveries", "/flows"),
+        ("/dead-letters", "/deliveries"),
+    ];
+    let browser = Browser::open().await;
+    let wrong = flaws(&browser, &at(&sandbox, &empty.map(|(path, _)| path)), "empty").await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for (path, next) in empty {
+        browser.go(&format!("{}{path}", sandbox.base_url())).await;
+        let place = if next.starts_with('#') { next.to_owned() } else { format!("main a[href='{next}']") };
+        browser.find(&place).await;
+    }
+    let flow = sandbox.create_flow(serde_json::from_value(json!({"name": "Empty"})).unwrap()).await.unwrap();
+    let started = [
+        ("/".to_owned(), format!("/flows/{}/webhooks/new", flow.id)),
+        (format!("/flows/{}", flow.id), format!("/flows/{}/webhooks/new", flow.id)),
+        ("/deliveries".to_owned(), "/flows".to_owned()),
+    ];
+    let pages: Vec<_> = started.iter().map(|(path, _)| path).collect();
+    let wrong = flaws(&browser, &at(&sandbox, &pages), "started").await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for (path, next) in started {
+        browser.go(&format!("{}{path}", sandbox.base_url())).await;
+        browser.find(&format!("main a[href='{next}']")).await;
+    }
+    sandbox.stop().await;
+
+    let sandbox = Sandbox::builder().access_token("a-token-of-this-test").start().await.unwrap();
+    let wrong = flaws(&browser, &at(&sandbox, &["/login"]), "login").await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
     sandbox.stop().await;
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
@@ -215,6 +217,15 @@ impl Browser {
             std::fs::write(folder.join(format!("{name}-{}.png", scheme.name())), picture).unwrap();
         }
         self.use_scheme(Scheme::Light).await;
+    }
+
+    /// Keeps a picture of the page from its top to its end, as it looks now, if somebody wants pictures.
+    pub(crate) async fn whole_picture(&self, name: &str) {
+        let Some(folder) = pictures() else { return };
+        std::fs::create_dir_all(&folder).unwrap();
+        let taken = self.devtools("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await;
+        let picture = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
     }
 }
 

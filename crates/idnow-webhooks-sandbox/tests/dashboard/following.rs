@@ -117,3 +117,26 @@ async fn a_storm_is_followed_and_listed_in_parts() {
     assert_eq!(sandbox.counts().await.unwrap().deliveries.dead, 0);
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_finds_no_place_to_listen_looks_by_itself_and_tries_again() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let changes = format!("{}/manage/v1/changes", sandbox.base_url());
+    let mut listeners = Vec::new();
+    for _ in 0..64 {
+        let mut answer = reqwest::get(&changes).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.chunk().await.unwrap();
+        listeners.push(answer);
+    }
+    let browser = Browser::open().await;
+    browser.go(&format!("{}/keys", sandbox.base_url())).await;
+    browser.find("#link[data-state=lost]").await;
+    browser.run("window.loaded = 'once'").await;
+    let key = sandbox.rotate_keys().await.unwrap();
+    browser.find(&format!("[id='key-{}']", key.id)).await;
+    drop(listeners);
+    browser.find("#link[data-state=live]").await;
+    assert_eq!(browser.run("return window.loaded").await, "once");
+    sandbox.stop().await;
+}

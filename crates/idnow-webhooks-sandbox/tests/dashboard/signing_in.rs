@@ -102,3 +102,81 @@ async fn pages_take_nothing_from_elsewhere_and_cannot_be_framed() {
     }
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_kept_out_of_other_sites() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let guarded = Sandbox::builder().access_token(TOKEN).start().await.unwrap();
+    let pages =
+        ["/", "/flows", "/sessions", "/nothing/here", "/flows/x", "/keys/rotate", "/manage/v1/nothing"];
+    let others = ["/openapi.json", "/manage/v1/flows", "/oidc/.well-known/jwks.json"];
+    let asset = |part: &str| part.starts_with("/assets/");
+    let text = client().get(sandbox.base_url()).send().await.unwrap().text().await.unwrap();
+    let assets: Vec<String> = text.split('"').filter(|part| asset(part)).map(str::to_owned).collect();
+    assert_eq!(assets.len(), 3, "{assets:?}");
+    let of = |sandbox: &Sandbox, path: &str| format!("{}{path}", sandbox.base_url());
+    let mut asked: Vec<(String, bool)> = pages.map(|path| (of(&sandbox, path), true)).into();
+    asked.extend(others.map(|path| (of(&sandbox, path), false)));
+    asked.extend(assets.iter().map(|path| (of(&sandbox, path), false)));
+    asked.extend(
+        [("/login", true), ("/flows", false), ("/manage/v1/flows", false)]
+            .map(|(path, page)| (of(&guarded, path), page)),
+    );
+    for (url, is_page) in asked {
+        let answer = client().get(&url).header("accept", "text/html").send().await.unwrap();
+        let header =
+            |name: &str| answer.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+        let policy = header("content-security-policy");
+        for directive in ["default-src 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(directive), "{url}: {policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{url}: {policy}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{url}");
+        assert_eq!(header("cross-origin-resource-policy"), "same-origin", "{url}");
+        // With none at all, browsers would not say where a form comes from.
+        assert_eq!(header("referrer-policy"), if is_page { "same-origin" } else { "no-referrer" }, "{url}");
+        if is_page {
+            assert_eq!(header("x-frame-options"), "DENY", "{url}");
+            assert_eq!(header("cross-origin-opener-policy"), "same-origin", "{url}");
+            assert_eq!(header("cache-control"), "no-store", "{url}");
+            assert_eq!(header("content-type"), "text/html; charset=utf-8", "{url}");
+            let body = answer.text().await.unwrap();
+            assert!(
+                !body.contains("<style") && !body.contains(" style=") && !body.contains(" onclick="),
+                "{url}"
+            );
+        }
+    }
+    sandbox.stop().await;
+    guarded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_has_to_wait() {
+    let sandbox = Sandbox::builder().access_token(TOKEN).start().await.unwrap();
+    let login =
+        |token: &str| client().post(format!("{}/login", sandbox.base_url())).body(format!("token={token}"));
+    let signed_in = login(TOKEN).send().await.unwrap();
+    let cookie = signed_in.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let mut guesses = 0;
+    let answer = loop {
+        let answer = login("guess-guess-guess-guess").send().await.unwrap();
+        if answer.status() != StatusCode::UNPROCESSABLE_ENTITY {
+            break answer;
+        }
+        guesses += 1;
+        assert!(guesses < 200, "there is no end");
+    };
+    assert!(guesses >= 60, "{guesses}");
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!((1..=2).contains(&answer.headers()["retry-after"].to_str().unwrap().parse().unwrap()));
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("too many wrong ones") && !page.contains("guess-guess"), "{page}");
+    // The right token would be told apart from wrong ones. Who is signed in notices nothing.
+    assert_eq!(login(TOKEN).send().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    let keys = client().get(format!("{}/keys", sandbox.base_url())).header("cookie", cookie);
+    assert_eq!(keys.send().await.unwrap().status(), StatusCode::OK);
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    assert_eq!(login(TOKEN).send().await.unwrap().status(), StatusCode::SEE_OTHER);
+    sandbox.stop().await;
+}

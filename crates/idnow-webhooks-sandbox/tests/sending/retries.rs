@@ -101,7 +101,7 @@ async fn a_retry_that_waits_says_until_when() {
         delivery.state == DeliveryState::Waiting && delivery.attempts == 1
     };
     let delivery = world.delivery_when(endpoint.id, waiting).await;
-    let attempts = world.sandbox.attempts(delivery.id).await.unwrap();
+    let attempts = world.attempts(delivery.id).await;
     let wait = delivery.next_attempt_at.unwrap() - attempts[0].started_at;
     let took = TimeDelta::milliseconds(i64::try_from(attempts[0].duration_ms).unwrap());
     let late = wait - took - TimeDelta::seconds(1);

@@ -117,7 +117,7 @@ async fn after_a_rotation_the_new_key_signs_and_both_are_accepted() {
     crate::support::eventually("both are delivered", async || world.delivered(endpoint.id).await == 2).await;
     let deliveries = world.deliveries(endpoint.id).await;
     assert!(deliveries.iter().all(|delivery| delivery.state == DeliveryState::Delivered));
-    let attempts = world.sandbox.attempts(deliveries[1].id).await.unwrap();
+    let attempts = world.attempts(deliveries[1].id).await;
     assert_eq!(attempts[0].key_id, key.id);
     let receiver = receiver(&world, &endpoint).await;
     for request in sink.received() {

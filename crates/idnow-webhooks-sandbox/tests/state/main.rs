@@ -4,8 +4,10 @@
 
 mod endpoints;
 mod files;
+mod history;
 mod keys;
 mod persistence;
+mod plain_http;
 mod secrets;
 mod sessions;
 mod time;

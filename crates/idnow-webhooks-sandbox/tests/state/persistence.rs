@@ -24,7 +24,7 @@ async fn everything(sandbox: &Sandbox) -> String {
     let deliveries = sandbox.deliveries(DeliveryFilter::default(), all).await.unwrap();
     text += &serde_json::to_string(&deliveries).unwrap();
     for delivery in deliveries.items {
-        let attempts = sandbox.attempts(delivery.id).await.unwrap();
+        let attempts = sandbox.attempts(delivery.id, PageRequest::default()).await.unwrap().items;
         text += &serde_json::to_string(&attempts).unwrap();
         for attempt in attempts {
             text += &sandbox.claims(delivery.id, attempt.number).await.unwrap().to_string();

@@ -74,7 +74,10 @@ async fn unknown_ids_find_nothing() {
     }
     for id in [0, -1, 1, i64::MAX] {
         assert!(matches!(sandbox.delivery(id).await, Err(Error::NotFound { what: "delivery", .. })));
-        assert!(matches!(sandbox.attempts(id).await, Err(Error::NotFound { what: "delivery", .. })));
+        assert!(matches!(
+            sandbox.attempts(id, PageRequest::default()).await,
+            Err(Error::NotFound { what: "delivery", .. })
+        ));
         assert!(matches!(sandbox.claims(id, 1).await, Err(Error::NotFound { what: "delivery", .. })));
         assert!(matches!(sandbox.retrigger(id).await, Err(Error::NotFound { what: "delivery", .. })));
     }

@@ -62,6 +62,8 @@ pub enum Keys {
     Discovery,
     /// The JWKS at this URL.
     Url(String),
+    /// The same, but plain HTTP is allowed to any host: see [`Location::insecure_url`]. No variable sets this.
+    InsecureUrl(String),
     /// The JWKS in this file; no network is used.
     File(PathBuf),
     /// Shared secrets (HMAC), and nothing else.
@@ -74,6 +76,7 @@ impl Keys {
         match self {
             Self::Discovery => Ok(Location::issuer(issuer)),
             Self::Url(url) => Ok(Location::url(url)),
+            Self::InsecureUrl(url) => Ok(Location::insecure_url(url)),
             Self::File(path) => Ok(Location::file(path)),
             Self::Secrets(secrets) => Err(secrets),
         }
@@ -83,7 +86,7 @@ impl Keys {
     fn check(&self, issuer: &str) -> Result<(), SettingsError> {
         let (variable, value) = match self {
             Self::Discovery => ("IDNOW_ISSUER", issuer),
-            Self::Url(url) => ("IDNOW_JWKS_URL", url.as_str()),
+            Self::Url(url) | Self::InsecureUrl(url) => ("IDNOW_JWKS_URL", url.as_str()),
             Self::File(_) | Self::Secrets(_) => return Ok(()),
         };
         let Ok(location) = self.location(issuer) else { return Ok(()) };
@@ -96,6 +99,7 @@ impl fmt::Debug for Keys {
         match self {
             Self::Discovery => f.write_str("Discovery"),
             Self::Url(url) => Location::url(url).fmt(f),
+            Self::InsecureUrl(url) => Location::insecure_url(url).fmt(f),
             Self::File(path) => Location::file(path).fmt(f),
             Self::Secrets(secrets) => f.debug_tuple("Secrets").field(secrets).finish(),
         }

@@ -6,10 +6,9 @@ use uuid::Uuid;
 
 use super::Course;
 use crate::clock::{Micros, time};
-use crate::database::attempts::number;
 use crate::database::codes::Code as _;
-use crate::database::events::{last_step, uuid};
 use crate::database::ids::row_of;
+use crate::database::row::{last_step, number, uuid};
 use crate::model::{Outcome, Session, SessionFilter, SessionStatus};
 
 pub(super) const COLUMNS: &str =

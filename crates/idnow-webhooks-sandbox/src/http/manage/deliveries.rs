@@ -9,18 +9,16 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::http::Api;
-use crate::http::input::{Body, Path, Query, page};
+use crate::http::input::{Body, Everything, Listed, Part, Path};
 use crate::http::output::Retriggered;
 use crate::http::problem::Problem;
 use crate::model::{Attempt, Delivery, DeliveryFilter, DeliveryState, Page};
-
-/// How many can be named in one request.
-const MOST_NAMED: usize = 1000;
 
 pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::default()
         .routes(routes!(list_deliveries))
         .routes(routes!(read_delivery))
+        .routes(routes!(list_attempts))
         .routes(routes!(read_token))
         .routes(routes!(retrigger_delivery))
         .routes(routes!(retrigger_deliveries))
@@ -38,20 +36,6 @@ struct Wanted {
     session_id: Option<Uuid>,
     /// In this state. The dead letters are those that are `dead`.
     state: Option<DeliveryState>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u16>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
-
-/// A delivery and its history.
-#[derive(Debug, Serialize, ToSchema)]
-struct DeliveryHistory {
-    /// How it is now.
-    delivery: Delivery,
-    /// Every attempt, the first one first.
-    history: Vec<Attempt>,
 }
 
 /// The token of an attempt, decoded.
@@ -75,30 +59,40 @@ struct Named {
 /// Lists deliveries, newest first.
 #[utoipa::path(
     get, path = "/deliveries", tag = "deliveries",
-    params(Wanted),
+    params(Wanted, Part),
     responses((status = 200, description = "Some of them.", body = Page<Delivery>)),
 )]
 async fn list_deliveries(
     State(api): State<Arc<Api>>,
-    Query(wanted): Query<Wanted>,
+    Listed(wanted, page): Listed<Wanted>,
 ) -> Result<Json<Page<Delivery>>, Problem> {
-    let Wanted { endpoint_id, event_id, session_id, state, limit, after } = wanted;
+    let Wanted { endpoint_id, event_id, session_id, state } = wanted;
     let filter = DeliveryFilter { endpoint_id, event_id, session_id, state };
-    Ok(Json(api.sandbox.deliveries(filter, page(limit, after)?).await?))
+    Ok(Json(api.sandbox.deliveries(filter, page).await?))
 }
 
-/// Reads a delivery with its attempts.
+/// Reads a delivery.
 #[utoipa::path(
     get, path = "/deliveries/{id}", tag = "deliveries",
     params(("id" = i64, Path, description = "The delivery.")),
-    responses((status = 200, description = "The delivery.", body = DeliveryHistory)),
+    responses((status = 200, description = "The delivery.", body = Delivery)),
 )]
-async fn read_delivery(
+async fn read_delivery(State(api): State<Arc<Api>>, Path(id): Path<i64>) -> Result<Json<Delivery>, Problem> {
+    Ok(Json(api.sandbox.delivery(id).await?))
+}
+
+/// Lists the attempts of a delivery, the last one first.
+#[utoipa::path(
+    get, path = "/deliveries/{id}/attempts", tag = "deliveries",
+    params(("id" = i64, Path, description = "The delivery."), Part),
+    responses((status = 200, description = "Some of them.", body = Page<Attempt>)),
+)]
+async fn list_attempts(
     State(api): State<Arc<Api>>,
     Path(id): Path<i64>,
-) -> Result<Json<DeliveryHistory>, Problem> {
-    let delivery = api.sandbox.delivery(id).await?;
-    Ok(Json(DeliveryHistory { delivery, history: api.sandbox.attempts(id).await? }))
+    Listed(Everything {}, page): Listed<Everything>,
+) -> Result<Json<Page<Attempt>>, Problem> {
+    Ok(Json(api.sandbox.attempts(id, page).await?))
 }
 
 /// Reads the token that an attempt sent.
@@ -149,8 +143,5 @@ async fn retrigger_deliveries(
     State(api): State<Arc<Api>>,
     Body(named): Body<Named>,
 ) -> Result<Json<Retriggered>, Problem> {
-    if named.ids.is_empty() || named.ids.len() > MOST_NAMED {
-        return Err(Problem::invalid("ids", format!("name 1 to {MOST_NAMED} deliveries")));
-    }
     Ok(Json(Retriggered { retriggered: api.sandbox.retrigger_many(&named.ids).await? }))
 }

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::http::Api;
-use crate::http::input::{Body, Path, Query, page};
-use crate::http::output::{Created, Retriggered};
+use crate::http::input::{Body, Listed, Part, Path};
+use crate::http::output::{Created, NoFlow, Retriggered};
 use crate::http::problem::Problem;
 use crate::model::{Endpoint, EndpointChange, NewEndpoint, Page};
 
@@ -29,24 +29,18 @@ struct Wanted {
     flow_id: Option<Uuid>,
     /// In this environment.
     environment: Option<String>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u16>,
-    /// `next` of the page before.
-    after: Option<String>,
 }
 
 /// Lists endpoints, newest first.
 #[utoipa::path(
     get, path = "/endpoints", tag = "endpoints",
-    params(Wanted),
+    params(Wanted, Part),
     responses((status = 200, description = "Some of them.", body = Page<Endpoint>)),
 )]
 async fn list_endpoints(
     State(api): State<Arc<Api>>,
-    Query(wanted): Query<Wanted>,
+    Listed(wanted, page): Listed<Wanted>,
 ) -> Result<Json<Page<Endpoint>>, Problem> {
-    let page = page(wanted.limit, wanted.after)?;
     Ok(Json(api.sandbox.endpoints(wanted.flow_id, wanted.environment.as_deref(), page).await?))
 }
 
@@ -58,10 +52,7 @@ async fn list_endpoints(
             status = 201, description = "It is made.", body = Endpoint,
             headers(("Location" = String, description = "Its path.")),
         ),
-        (
-            status = 404, description = "`not_found`: there is no such flow.", body = Problem,
-            content_type = "application/problem+json",
-        ),
+        NoFlow,
     ),
 )]
 async fn create_endpoint(

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::http::Api;
-use crate::http::input::{Path, Query, page};
+use crate::http::input::{Listed, Part, Path};
 use crate::http::problem::Problem;
 use crate::model::{Event, Page};
 
@@ -22,24 +22,19 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
 struct Wanted {
     /// Of this session.
     session_id: Option<Uuid>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u16>,
-    /// `next` of the page before.
-    after: Option<String>,
 }
 
 /// Lists events, newest first.
 #[utoipa::path(
     get, path = "/events", tag = "events",
-    params(Wanted),
+    params(Wanted, Part),
     responses((status = 200, description = "Some of them.", body = Page<Event>)),
 )]
 async fn list_events(
     State(api): State<Arc<Api>>,
-    Query(wanted): Query<Wanted>,
+    Listed(wanted, page): Listed<Wanted>,
 ) -> Result<Json<Page<Event>>, Problem> {
-    Ok(Json(api.sandbox.events(wanted.session_id, page(wanted.limit, wanted.after)?).await?))
+    Ok(Json(api.sandbox.events(wanted.session_id, page).await?))
 }
 
 /// Reads an event.

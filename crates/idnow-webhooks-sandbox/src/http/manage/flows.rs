@@ -3,13 +3,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::http::Api;
-use crate::http::input::{Body, Path, Query, page};
+use crate::http::input::{Body, Everything, Listed, Part, Path};
 use crate::http::output::Created;
 use crate::http::problem::Problem;
 use crate::model::{Flow, NewFlow, Page};
@@ -18,28 +17,17 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::default().routes(routes!(list_flows, create_flow)).routes(routes!(read_flow, delete_flow))
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    /// How many at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u16>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
-
 /// Lists flows, newest first.
 #[utoipa::path(
     get, path = "/flows", tag = "flows",
-    params(Wanted),
+    params(Part),
     responses((status = 200, description = "Some of them.", body = Page<Flow>)),
 )]
 async fn list_flows(
     State(api): State<Arc<Api>>,
-    Query(wanted): Query<Wanted>,
+    Listed(Everything {}, page): Listed<Everything>,
 ) -> Result<Json<Page<Flow>>, Problem> {
-    Ok(Json(api.sandbox.flows(page(wanted.limit, wanted.after)?).await?))
+    Ok(Json(api.sandbox.flows(page).await?))
 }
 
 /// Makes a flow.

@@ -1,6 +1,7 @@
 //! The management API.
 
 mod changes;
+mod chaos;
 mod deliveries;
 mod endpoints;
 mod events;
@@ -17,10 +18,13 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
 
+pub(super) use changes::LISTENERS;
+
 /// Its paths, below [`PREFIX`].
 pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
     let routes = [
         changes::router(),
+        chaos::router(),
         deliveries::router(),
         endpoints::router(),
         events::router(),

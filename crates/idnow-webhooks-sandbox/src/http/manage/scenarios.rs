@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::http::Api;
 use crate::http::input::Body;
-use crate::http::output::Created;
+use crate::http::output::{Created, NoFlow};
 use crate::http::problem::Problem;
 use crate::model::Scenario;
 
@@ -32,10 +32,7 @@ struct Played {
             status = 201, description = "They have run; their events are on the way.", body = Played,
             headers(("Location" = String, description = "Where sessions are listed.")),
         ),
-        (
-            status = 404, description = "`not_found`: there is no such flow.", body = Problem,
-            content_type = "application/problem+json",
-        ),
+        NoFlow,
     ),
 )]
 async fn play_scenario(

@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::http::Api;
-use crate::http::input::{Body, Path, Query, page};
-use crate::http::output::Created;
+use crate::http::input::{Body, Listed, Part, Path};
+use crate::http::output::{Created, NoFlow};
 use crate::http::problem::Problem;
 use crate::model::{NewSession, Page, Session, SessionFilter, SessionStatus, Step};
 
@@ -30,26 +30,20 @@ struct Wanted {
     environment: Option<String>,
     /// In this status.
     status: Option<SessionStatus>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u16>,
-    /// `next` of the page before.
-    after: Option<String>,
 }
 
 /// Lists sessions, newest first.
 #[utoipa::path(
     get, path = "/sessions", tag = "sessions",
-    params(Wanted),
+    params(Wanted, Part),
     responses((status = 200, description = "Some of them.", body = Page<Session>)),
 )]
 async fn list_sessions(
     State(api): State<Arc<Api>>,
-    Query(wanted): Query<Wanted>,
+    Listed(wanted, page): Listed<Wanted>,
 ) -> Result<Json<Page<Session>>, Problem> {
-    let Wanted { flow_id, environment, status, limit, after } = wanted;
-    let filter = SessionFilter { flow_id, environment, status };
-    Ok(Json(api.sandbox.sessions(filter, page(limit, after)?).await?))
+    let Wanted { flow_id, environment, status } = wanted;
+    Ok(Json(api.sandbox.sessions(SessionFilter { flow_id, environment, status }, page).await?))
 }
 
 /// Creates a session: `session.created`.
@@ -60,10 +54,7 @@ async fn list_sessions(
             status = 201, description = "It is made.", body = Session,
             headers(("Location" = String, description = "Its path.")),
         ),
-        (
-            status = 404, description = "`not_found`: there is no such flow.", body = Problem,
-            content_type = "application/problem+json",
-        ),
+        NoFlow,
     ),
 )]
 async fn create_session(

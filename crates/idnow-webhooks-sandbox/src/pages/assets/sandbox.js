@@ -3,6 +3,7 @@
 
 const PAUSE = 250;
 const COPIED = 1500;
+const REOPEN = 10000;
 
 /* Times */
 
@@ -24,7 +25,7 @@ function tellTimes(root) {
     // What is due is under way, not in the past.
     const text = time.dataset.due !== undefined && at <= now ? "now" : relative(at - now);
     if (time.textContent !== text) time.textContent = text;
-    const whole = new Date(at).toLocaleString();
+    const whole = `${new Date(at).toLocaleString()} (${time.dateTime})`;
     if (time.title !== whole) time.title = whole;
   }
 }
@@ -48,6 +49,8 @@ function patch(old, fresh) {
     if (!ours && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
   for (const { name, value } of [...fresh.attributes]) {
+    // The titles of times are told by `tellTimes`.
+    if (name === "title" && old.nodeName === "TIME") continue;
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   // Its text is told by `tellTimes`.
@@ -139,18 +142,34 @@ function follow() {
     state.dataset.state = name;
     state.textContent = text;
   };
-  const source = new EventSource("/manage/v1/changes");
-  source.onopen = () => {
-    show("live", "Live");
-    // What has happened since the page was rendered, or the connection lost, was told to nobody.
-    refresh();
-  };
-  source.onerror = () => show("lost", "Reconnecting");
   const kinds = [...document.body.dataset.follow.split(" "), "missed"];
-  source.onmessage = (event) => {
-    if (kinds.includes(JSON.parse(event.data).kind)) refresh();
+  let source;
+  let later;
+  const open = () => {
+    source = new EventSource("/manage/v1/changes");
+    source.onopen = () => {
+      show("live", "Live");
+      // What has happened since the page was rendered, or the connection lost, was told to nobody.
+      refresh();
+    };
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) return show("lost", "Reconnecting");
+      // Refused: there are too many pages, or one must sign in again. The browser does not try again by itself.
+      show("lost", "Every 10 s");
+      later = setTimeout(() => {
+        refresh();
+        open();
+      }, REOPEN);
+    };
+    source.onmessage = (event) => {
+      if (kinds.includes(JSON.parse(event.data).kind)) refresh();
+    };
   };
-  addEventListener("pagehide", () => source.close());
+  open();
+  addEventListener("pagehide", () => {
+    clearTimeout(later);
+    source.close();
+  });
   addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });

@@ -153,10 +153,19 @@ fn the_beginning_of_a_text_is_kept_and_of_nothing_else() {
     }
 }
 
-#[test]
-fn what_is_no_certificate_is_refused_with_the_reason() {
-    for (pem, expected) in [("", "no certificate"), ("hello", "no certificate")] {
-        let error = certificates(pem.as_bytes()).unwrap_err();
-        assert!(error.contains(expected), "{error}");
+#[tokio::test]
+async fn a_request_that_cannot_be_made_is_not_sent() {
+    let (port, connections) = server(DONE).await;
+    let client = client(Guard::default(), names(&["127.0.0.1"]));
+    for url in [
+        // A URL, but no URI as HTTP has it.
+        format!("http://a\"b.example:{port}/"),
+        format!("https://a{{b}}.example:{port}/"),
+        format!("http://127.0.0.1:{port}/{}", "x".repeat(70_000)),
+    ] {
+        let answer = post(&client, url.clone()).await;
+        let Answer::NotSent { reason } = &answer else { panic!("{url:.40}: {answer:?}") };
+        assert!(reason.starts_with("no request can be made for the URL: "), "{reason}");
     }
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
 }

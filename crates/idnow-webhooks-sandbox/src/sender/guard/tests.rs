@@ -1,11 +1,11 @@
 use super::*;
 
-const USUAL: Guard = Guard { public_only: false, allow_private: false };
-const PRIVATE: Guard = Guard { public_only: false, allow_private: true };
-const PUBLIC: Guard = Guard { public_only: true, allow_private: false };
+const USUAL: Guard = Guard { public_only: false, allow_private: false, allow_plain_http: false };
+const PRIVATE: Guard = Guard { allow_private: true, ..USUAL };
+const PUBLIC: Guard = Guard { public_only: true, ..USUAL };
 
 /// What a URL spells out, and whether it is allowed: as usual, with private networks, and only public ones.
-const SPELLINGS: [(&str, [bool; 3]); 78] = [
+const SPELLINGS: [(&str, [bool; 3]); 87] = [
     // Public.
     ("https://8.8.8.8/", [true, true, true]),
     ("https://172.15.255.255/", [true, true, true]),
@@ -69,6 +69,15 @@ const SPELLINGS: [(&str, [bool; 3]); 78] = [
     ("https://0251.0376.0251.0376/", [false, false, false]),
     ("https://[::ffff:169.254.169.254]/", [false, false, false]),
     ("https://[fd00:ec2::254]/", [false, false, false]),
+    ("https://[fd00:ec2::23]/", [false, false, false]),
+    ("https://[fd20:ce::254]/", [false, false, false]),
+    ("https://[fd00:c1::a9fe:a9fe]/", [false, false, false]),
+    ("https://[fd00:42::42]/", [false, false, false]),
+    ("http://[fd00:ec2::254]/", [false, false, false]),
+    ("http://169.254.169.254/", [false, false, false]),
+    ("https://[fe80::a9fe:a9fe]/", [false, false, false]),
+    ("https://169.254.170.2/", [false, false, false]),
+    ("https://[fd00:ec3::254]/", [false, true, false]),
     ("https://100.100.100.200/", [false, false, false]),
     ("https://168.63.129.16/", [false, false, false]),
     ("https://192.0.0.192/", [false, false, false]),
@@ -113,7 +122,7 @@ fn the_settings_choose_it() {
 
 #[test]
 fn public_only_is_stronger_than_allowing_private_networks() {
-    let guard = Guard { public_only: true, allow_private: true };
+    let guard = Guard { public_only: true, ..PRIVATE };
     for address in ["10.0.0.1", "127.0.0.1", "fd12::1", "::ffff:10.0.0.1"] {
         assert!(guard.check(address.parse().unwrap(), true).is_err(), "{address}");
     }
@@ -160,5 +169,16 @@ fn the_standard_library_agrees_where_it_has_an_opinion() {
         let not_public =
             address.is_unique_local() || address.is_unicast_link_local() || address.is_multicast();
         assert!(!(not_public && PUBLIC.check(address.into(), true).is_ok()), "{address}");
+    }
+}
+
+#[test]
+fn plain_http_to_other_machines_must_be_allowed_and_opens_nothing_else() {
+    let plain = Guard { allow_plain_http: true, ..USUAL };
+    let check = |guard: Guard, address: &str| guard.check(address.parse().unwrap(), false).is_ok();
+    assert!(check(plain, "8.8.8.8") && check(plain, "127.0.0.1"));
+    assert!(!check(plain, "10.0.0.1") && check(Guard { allow_private: true, ..plain }, "10.0.0.1"));
+    for address in ["169.254.169.254", "224.0.0.1", "fd00:ec2::254"] {
+        assert!(!check(Guard { allow_private: true, ..plain }, address), "{address}");
     }
 }

@@ -107,3 +107,25 @@ async fn concurrent_calls_share_a_transaction_and_get_their_own() {
     futures_util::future::join_all(records).await;
     assert_eq!(bench.counts(), [160 - count as u64, 0, count as u64, 0, 0]);
 }
+
+#[tokio::test]
+async fn a_delivery_tells_the_last_answer_whatever_came_after_it() {
+    let (_folder, path) = file();
+    let bench = open(&path, None).await;
+    let endpoint = bench.endpoint("https://a.example/").await;
+    bench.sessions(1).await;
+    let due = bench.take_one(endpoint).await;
+    assert_eq!(bench.delivery(1).await.last_answered, None);
+    bench.record(&due, Verdict::Retry).await;
+    let first = bench.attempts(1).await.remove(0);
+    // One that was cut off, and one that is under way.
+    drop(bench.take_one(endpoint).await);
+    let due = bench.take_one(endpoint).await;
+    let delivery = bench.delivery(1).await;
+    assert_eq!((delivery.attempts, delivery.last_answered.as_ref()), (3, Some(&first)));
+    let mut reader = bench.database().reader().await.unwrap();
+    let listed = rows::list(&mut reader, &DeliveryFilter::default(), i64::MAX, 10).await.unwrap();
+    assert_eq!(listed, [delivery]);
+    bench.record(&due, Verdict::Delivered).await;
+    assert_eq!(bench.delivery(1).await.last_answered, bench.attempts(1).await.pop());
+}

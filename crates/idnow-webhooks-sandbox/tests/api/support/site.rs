@@ -12,6 +12,8 @@ pub(crate) struct Site {
     pub(crate) sandbox: Sandbox,
     pub(crate) contract: Contract,
     pub(crate) client: Client,
+    /// Where this test reaches it.
+    base: String,
     token: Option<String>,
 }
 
@@ -21,19 +23,29 @@ impl Site {
     }
 
     pub(crate) async fn with(builder: SandboxBuilder, token: Option<&str>) -> Self {
+        Self::reached(builder, token, None).await
+    }
+
+    /// One that others reach somewhere else.
+    pub(crate) async fn reached_at(builder: SandboxBuilder, token: Option<&str>, base: &str) -> Self {
+        Self::reached(builder, token, Some(base)).await
+    }
+
+    async fn reached(builder: SandboxBuilder, token: Option<&str>, base: Option<&str>) -> Self {
         let builder = match token {
             Some(token) => builder.access_token(token),
             None => builder,
         };
         let sandbox = builder.start().await.unwrap();
+        let base = base.unwrap_or(sandbox.base_url()).to_owned();
         let client = Client::builder().no_proxy().build().unwrap();
-        let document = client.get(format!("{}/openapi.json", sandbox.base_url())).send().await.unwrap();
+        let document = client.get(format!("{base}/openapi.json")).send().await.unwrap();
         let contract = Contract::new(serde_json::from_str(&document.text().await.unwrap()).unwrap());
-        Self { sandbox, contract, client, token: token.map(str::to_owned) }
+        Self { sandbox, contract, client, base, token: token.map(str::to_owned) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.sandbox.base_url())
+        format!("{}{path}", self.base)
     }
 
     pub(crate) fn port(&self) -> u16 {

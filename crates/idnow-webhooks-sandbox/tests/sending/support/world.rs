@@ -102,8 +102,16 @@ impl World {
         let ended =
             |delivery: &Delivery| !matches!(delivery.state, DeliveryState::Waiting | DeliveryState::Sending);
         let delivery = self.delivery_when(endpoint.id, ended).await;
-        let attempts = self.sandbox.attempts(delivery.id).await.unwrap();
+        let attempts = self.attempts(delivery.id).await;
         (delivery, attempts)
+    }
+
+    /// From the first on.
+    pub async fn attempts(&self, delivery: i64) -> Vec<Attempt> {
+        let page = PageRequest { limit: 500, after: None };
+        let mut attempts = self.sandbox.attempts(delivery, page).await.unwrap().items;
+        attempts.reverse();
+        attempts
     }
 
     /// Whether all deliveries to an endpoint have ended well, and how many.

@@ -37,7 +37,7 @@ const OF_THE_CONNECTION: [HeaderName; 12] = [
 ];
 
 /// Where verified deliveries go.
-pub(super) struct Forward {
+pub(crate) struct Forward {
     client: Client,
     url: Url,
     /// For the whole of a delivery, from its arrival on.
@@ -46,13 +46,13 @@ pub(super) struct Forward {
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) struct Forwarded {
-    pub(super) result: Result<StatusCode, String>,
-    pub(super) took: Duration,
+pub(crate) struct Forwarded {
+    pub(crate) result: Result<StatusCode, String>,
+    pub(crate) took: Duration,
 }
 
 impl Forward {
-    pub(super) fn new(url: Url, deadline: Duration) -> Result<Self, Failure> {
+    pub(crate) fn new(url: Url, deadline: Duration) -> Result<Self, Failure> {
         let client = client::builder(&url).build().map_err(|error| {
             format!("requests to {} cannot be made: {}", client::shown(&url), client::explain(error))
         })?;
@@ -60,12 +60,12 @@ impl Forward {
     }
 
     /// Where to, without secrets.
-    pub(super) fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         client::shown(&self.url)
     }
 
     /// Sends a delivery on. Gives what to answer, and what to tell.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         arrived: Instant,
         headers: &HeaderMap,
