@@ -79,7 +79,7 @@ impl Load {
         let deadline = Instant::now() + PATIENCE;
         while self.unfinished().await >= limit {
             let counts = self.sandbox.counts().await.unwrap();
-            assert!(Instant::now() < deadline, "after {PATIENCE:?}: {counts:?}");
+            assert!(Instant::now() < deadline, "after {PATIENCE:?}: {counts:?}, {:?}", self.dead().await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
