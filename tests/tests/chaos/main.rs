@@ -85,7 +85,7 @@ async fn everything_goes_wrong_and_nothing_gets_lost() {
         load.is_below(MOST_UNFINISHED).await;
         wave += 1;
     }
-    load.ends().await;
+    let again = load.ends().await;
     example.is_done().await;
     example.terminate();
     let exact = effects.ends(load.events().await.len()).await;
@@ -93,19 +93,21 @@ async fn everything_goes_wrong_and_nothing_gets_lost() {
     let verdict = Verdict::reach(&load, stored(&example.store).await).await;
     let report = load.sandbox.chaos().await.unwrap();
     println!(
-        "seed {seed}: {wave} waves, {} events, {stops} stops and {kills} kills in {:?}; {} events were begun again",
+        "seed {seed}: {wave} waves, {} events, {stops} stops and {kills} kills in {:?}; {} events were begun again, \
+        {again} deliveries were dead letters in between",
         verdict.events,
         begun.elapsed(),
         verdict.begun_again,
     );
     println!("{}", serde_json::to_string(&report).unwrap());
     println!("{}", load.told(&report).await);
-    let again = format!("run it again with CHAOS_SEED={seed}; the log of the program: {}", example.log_end());
-    assert_eq!(verdict.wrong, Vec::<String>::new(), "{again}");
-    assert_eq!(exact, Vec::<String>::new(), "{again}");
-    assert!(!example.log().contains("panicked at"), "{again}");
+    let repeat =
+        format!("run it again with CHAOS_SEED={seed}; the log of the program: {}", example.log_end());
+    assert_eq!(verdict.wrong, Vec::<String>::new(), "{repeat}");
+    assert_eq!(exact, Vec::<String>::new(), "{repeat}");
+    assert!(!example.log().contains("panicked at"), "{repeat}");
     let never: Vec<_> = report.faults.iter().filter(|row| row.count == 0).map(|row| row.fault).collect();
-    assert_eq!(never, [], "every fault has happened; {again}");
+    assert_eq!(never, [], "every fault has happened; {repeat}");
 }
 
 /// This run can fail: a receiver that forgets what it was given is found out.

@@ -12,12 +12,14 @@ use super::dice::{Circumstances, Plan};
 use super::held::{Held, Register};
 use super::plan::{Chaos, Fault};
 use super::report::{ChaosReport, Counts, is_alarming};
+use crate::builder::Settings;
 use crate::clock;
+use crate::database::Database;
 use crate::database::keys::{Retire, activate_new};
+use crate::database::taken::Due;
 use crate::error::Error;
 use crate::keys::{SigningKey, generate};
 use crate::model::{Answer, KeyState, SessionStatus};
-use crate::state::{Due, State};
 
 /// Of the provider's time: no shorter, and the receiver would have to fetch keys all the time.
 const BETWEEN_ROTATIONS: Duration = Duration::from_mins(1);
@@ -111,15 +113,15 @@ impl Engine {
     }
 
     /// Rotates the keys, unless that was done a moment ago. Whether it was done now.
-    pub(crate) async fn rotate(&self, state: &State) -> bool {
+    pub(crate) async fn rotate(&self, database: &Database, settings: &Settings) -> bool {
         // Who finds another one rotating need not do it, too.
         let Ok(mut rotated) = self.rotated.try_lock() else { return false };
-        let pause = state.settings().scaled(BETWEEN_ROTATIONS).max(LEAST_BETWEEN_ROTATIONS);
+        let pause = settings.scaled(BETWEEN_ROTATIONS).max(LEAST_BETWEEN_ROTATIONS);
         if rotated.is_some_and(|last| last.elapsed() < pause) {
             return false;
         }
         *rotated = Some(Instant::now());
-        match activate_new(state.database()).await {
+        match activate_new(database).await {
             Ok(_) => true,
             Err(error) => {
                 tracing::warn!(%error, "chaos cannot rotate the keys");
@@ -130,19 +132,23 @@ impl Engine {
 
     /// A key that was published, and is not any more. If there is none, this retires the oldest that no attempt can still be
     /// signed with; or makes the active one such a key, for the next time.
-    pub(crate) async fn retired_key(&self, state: &State) -> Option<Arc<SigningKey>> {
+    pub(crate) async fn retired_key(
+        &self,
+        database: &Database,
+        settings: &Settings,
+    ) -> Option<Arc<SigningKey>> {
         if let Some(retired) = self.retired.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Some(retired);
         }
-        let known = state.database().now_known();
-        let long_ago = clock::now() - (state.settings().answer_deadline + state.settings().scaled(MARGIN));
+        let known = database.now_known();
+        let long_ago = clock::now() - (settings.answer_deadline + settings.scaled(MARGIN));
         // The key after it has replaced it.
         let pairs = known.keys.iter().zip(known.keys.iter().skip(1));
         let mut unused = pairs
             .filter(|(entry, next)| entry.state == KeyState::Published && next.created_at < long_ago)
             .filter_map(|(entry, _)| entry.private.as_ref());
         if let Some(key) = unused.next() {
-            return match state.database().write(Retire(key.id.clone())).await {
+            return match database.write(Retire(key.id.clone())).await {
                 Ok(_) => {
                     let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
                     Some(Arc::clone(retired.insert(Arc::clone(key))))
@@ -154,7 +160,7 @@ impl Engine {
             };
         }
         if !known.keys.iter().any(|entry| entry.state == KeyState::Published) {
-            self.rotate(state).await;
+            self.rotate(database, settings).await;
         }
         None
     }

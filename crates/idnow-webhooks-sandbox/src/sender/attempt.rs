@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 
 use super::echo;
 use super::hard::{self, Hard};
-use super::message::{Message, Unsendable};
+use super::message::Message;
 use super::token::Data;
 use crate::chaos::dice::Plan;
 use crate::error::Error;
@@ -72,16 +72,7 @@ async fn plainly(state: &State, endpoint: &Endpoint, key: &SigningKey, due: &Due
             let answer = state.client().post(&endpoint.url, headers, body).await;
             echo::masked(answer, &endpoint.headers)
         }
-        Err(unsendable) => unsent(unsendable),
-    }
-}
-
-pub(super) fn unsent(unsendable: Unsendable) -> Answer {
-    match unsendable {
-        Unsendable::Header(name) => {
-            Answer::NotSent { reason: format!("the header {name:?} cannot be sent: save it again") }
-        }
-        Unsendable::Token(error) => Answer::ConnectionFailed { reason: error.to_string() },
+        Err(unsendable) => unsendable.into(),
     }
 }
 

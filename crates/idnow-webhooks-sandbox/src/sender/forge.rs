@@ -31,7 +31,7 @@ pub(super) async fn forge(
             Ok(key) => key,
             Err(error) => return Some(Err(Unsendable::Token(error))),
         },
-        Fault::Retired => state.chaos().retired_key(state).await?,
+        Fault::Retired => state.chaos().retired_key(state.database(), state.settings()).await?,
         _ => Arc::clone(active),
     };
     let away = match fault {

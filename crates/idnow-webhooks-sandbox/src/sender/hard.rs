@@ -7,10 +7,10 @@ use chrono::TimeDelta;
 use reqwest::Body;
 
 use super::body::Pieces;
+use super::echo;
 use super::forge::forge;
 use super::message::{Message, Unsendable};
 use super::token::Data;
-use super::{attempt, echo};
 use crate::chaos::dice::{Manner, Plan};
 use crate::chaos::{Fault, Inflicted};
 use crate::keys::SigningKey;
@@ -45,7 +45,7 @@ pub(super) async fn send(
             run.note(Inflicted::new(fault));
         }
     }
-    if plan.rotate && state.chaos().rotate(state).await {
+    if plan.rotate && state.chaos().rotate(state.database(), state.settings()).await {
         run.note(Inflicted::new(Fault::Rotate));
     }
     // After all that has taken its time, the key before may not be published any more.
@@ -56,7 +56,7 @@ pub(super) async fn send(
     let key = active();
     let answer = match run.message(&key, plan) {
         Ok(message) => run.genuine(message, plan).await,
-        Err(unsendable) => attempt::unsent(unsendable),
+        Err(unsendable) => unsendable.into(),
     };
     Hard { answer, faults: run.faults, key: Some(key.row) }
 }
@@ -78,7 +78,7 @@ impl Run<'_> {
     async fn forge(&mut self, fault: Fault, key: &Arc<SigningKey>, bit: f64) {
         let answer = match forge(self.state, self.endpoint, self.due, key, fault, bit).await {
             None => return,
-            Some(Err(unsendable)) => attempt::unsent(unsendable),
+            Some(Err(unsendable)) => unsendable.into(),
             Some(Ok(message)) => self.post(message).await,
         };
         self.note(Inflicted::answered(fault, answer));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::token::Claims;
 use crate::error::Error;
 use crate::keys::SigningKey;
-use crate::model::{Header, TokenPlace};
+use crate::model::{Answer, Header, TokenPlace};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-idnow-signature");
 
@@ -24,6 +24,17 @@ pub(crate) enum Unsendable {
     /// The header of this name.
     Header(String),
     Token(Error),
+}
+
+impl From<Unsendable> for Answer {
+    fn from(unsendable: Unsendable) -> Self {
+        match unsendable {
+            Unsendable::Header(name) => {
+                Self::NotSent { reason: format!("the header {name:?} cannot be sent: save it again") }
+            }
+            Unsendable::Token(error) => Self::ConnectionFailed { reason: error.to_string() },
+        }
+    }
 }
 
 impl Message {
