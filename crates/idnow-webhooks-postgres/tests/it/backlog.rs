@@ -1,9 +1,8 @@
 //! Claims while there is more to do than they take.
 
 use idnow_webhooks_postgres::PostgresStore;
-use sqlx::PgPool;
 
-use crate::support::{claim, database, number, pool, run, soon};
+use crate::support::{claim, counted, database, number, pool, run};
 
 /// Events that wait since the statement began.
 fn waiting(events: u32) -> String {
@@ -20,6 +19,8 @@ fn waiting(events: u32) -> String {
 #[tokio::test]
 async fn a_claim_does_not_read_again_what_was_handled() {
     const CLAIMS: i64 = 40;
+    const PAGES: &str = "SELECT sum(idx_blks_hit + idx_blks_read)::int8 FROM pg_statio_user_indexes \
+        WHERE indexrelname = 'idnow_webhooks_states_wake'";
     let url = database().await;
     let store = PostgresStore::connect(&url).await.unwrap();
     let pool = pool(&url).await;
@@ -29,24 +30,14 @@ async fn a_claim_does_not_read_again_what_was_handled() {
     run(&pool, handled).await;
     run(&pool, &waiting(5_000)).await;
     drop(store);
-    let before = pages(&pool).await;
+    let before = counted(&pool, PAGES).await;
     let store = PostgresStore::connect(&url).await.unwrap();
     for _ in 0..CLAIMS {
         assert_eq!(claim(&store, 16).await.len(), 16);
     }
     drop(store);
-    let each = (pages(&pool).await - before) / CLAIMS;
+    let each = (counted(&pool, PAGES).await - before) / CLAIMS;
     assert!(each < 100, "{each} pages of the index for each claim");
-}
-
-/// How many pages of the index were looked at; connections tell when they end, the latest.
-async fn pages(pool: &PgPool) -> i64 {
-    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-        AND application_name = 'idnow-webhooks'";
-    soon("the store's connections end", async || number(pool, others).await == 0).await;
-    let pages = "SELECT sum(idx_blks_hit + idx_blks_read)::int8 FROM pg_statio_user_indexes \
-        WHERE indexrelname = 'idnow_webhooks_states_wake'";
-    number(pool, pages).await
 }
 
 /// What took long to commit is due before all others, which are enough for every claim.

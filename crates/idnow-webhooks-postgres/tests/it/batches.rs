@@ -5,21 +5,20 @@ use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_testkit::SampleEvent;
 use sqlx::PgPool;
 
-use crate::support::{claim, claim_one, database, event, event_with_id, new, number, pool, run};
+use crate::support::{claim, claim_one, counted, database, event, event_with_id, new, number, pool, run};
 
-/// Commits in this database, as the server counts them. Connections report within a second, or when they close.
+/// Commits in this database, as the server counts them.
 async fn commits(pool: &PgPool) -> i64 {
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    number(pool, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").await
+    counted(pool, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_calls_share_commits() {
     const EVENTS: u16 = 2000;
     let url = database().await;
-    let store = PostgresStore::connect(&url).await.unwrap();
     let pool = pool(&url).await;
     let before = commits(&pool).await;
+    let store = PostgresStore::connect(&url).await.unwrap();
     let inserts = (0..EVENTS).map(|_| {
         let store = store.clone();
         tokio::spawn(async move { store.insert(event()).await.unwrap() })
@@ -28,12 +27,16 @@ async fn concurrent_calls_share_commits() {
     for insert in inserts {
         assert_eq!(insert.await.unwrap(), Insertion::New);
     }
+    drop(store);
     let insertions = commits(&pool).await - before;
     assert!(insertions < i64::from(EVENTS) / 4, "{insertions} commits");
 
+    let store = PostgresStore::connect(&url).await.unwrap();
     let claimed = claim(&store, EVENTS.into()).await;
     assert_eq!(claimed.len(), usize::from(EVENTS));
+    drop(store);
     let before = commits(&pool).await;
+    let store = PostgresStore::connect(&url).await.unwrap();
     let settles = claimed.into_iter().map(|event| {
         let store = store.clone();
         tokio::spawn(async move { store.complete(&event.lease).await.unwrap() })
@@ -42,9 +45,10 @@ async fn concurrent_calls_share_commits() {
     for settle in settles {
         settle.await.unwrap();
     }
+    assert_eq!(store.completed().await.unwrap(), u64::from(EVENTS));
+    drop(store);
     let settled = commits(&pool).await - before;
     assert!(settled < i64::from(EVENTS) / 4, "{settled} commits");
-    assert_eq!(store.completed().await.unwrap(), u64::from(EVENTS));
 }
 
 /// Each commit must be on the disk, even where the database or the pool says otherwise.
@@ -139,9 +143,9 @@ async fn batches_of_the_same_events_do_not_lock_each_other_out() {
         assert_eq!(new, 200);
     }
     let pool = pool(&url).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    drop(stores);
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    assert_eq!(number(&pool, deadlocks).await, 0);
+    assert_eq!(counted(&pool, deadlocks).await, 0);
 }
 
 #[tokio::test]
@@ -228,8 +232,9 @@ async fn an_end_looks_at_its_own_event_only() {
     }
     let claimed = claim(&store, EVENTS.into()).await;
     let read = "SELECT sum(idx_tup_read)::int8 FROM pg_stat_user_indexes WHERE relname LIKE 'idnow%'";
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let before = number(&pool, read).await;
+    drop(store);
+    let before = counted(&pool, read).await;
+    let store = PostgresStore::connect(&url).await.unwrap();
     let completes = claimed.into_iter().map(|event| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -243,8 +248,8 @@ async fn an_end_looks_at_its_own_event_only() {
     for complete in completes.collect::<Vec<_>>() {
         complete.await.unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let each = (number(&pool, read).await - before) / i64::from(EVENTS);
+    drop(store);
+    let each = (counted(&pool, read).await - before) / i64::from(EVENTS);
     assert!(each <= 16, "{each} entries of indexes for each event");
 }
 

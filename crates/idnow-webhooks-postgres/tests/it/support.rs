@@ -4,10 +4,12 @@ use idnow_webhooks_core::store::{Claim, ClaimedEvent, EventStore, NewEvent, Sess
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_testkit::SampleEvent;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
 
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+/// By which the server tells the test's own connections from those of stores.
+const MYSELF: &str = "test";
 
 /// A fresh database on the server that all these tests share.
 pub(crate) async fn database() -> String {
@@ -20,7 +22,8 @@ pub(crate) async fn store() -> PostgresStore {
 
 /// Connections of the test's own.
 pub(crate) async fn pool(url: &str) -> PgPool {
-    PgPoolOptions::new().max_connections(4).connect(url).await.unwrap()
+    let options = url.parse::<PgConnectOptions>().unwrap().application_name(MYSELF);
+    PgPoolOptions::new().max_connections(4).connect_with(options).await.unwrap()
 }
 
 pub(crate) async fn run(pool: &PgPool, sql: &str) {
@@ -29,6 +32,16 @@ pub(crate) async fn run(pool: &PgPool, sql: &str) {
 
 pub(crate) async fn number(pool: &PgPool, sql: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await.unwrap()
+}
+
+/// What the server has counted of all that stores did, once these are dropped: a connection tells the latest when it ends.
+pub(crate) async fn counted(pool: &PgPool, sql: &str) -> i64 {
+    let others = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' \
+         AND application_name <> '{MYSELF}'"
+    );
+    soon("the connections of stores end", async || number(pool, &others).await == 0).await;
+    number(pool, sql).await
 }
 
 /// An event of a session of its own.
