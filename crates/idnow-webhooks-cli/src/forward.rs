@@ -129,7 +129,7 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// As a receiver answers what may pass: the event comes again.
-fn unavailable() -> Response {
+pub(crate) fn unavailable() -> Response {
     const BODY: &str =
         r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"target_unavailable"}"#;
     let mut response = Response::new(Body::from(BODY));

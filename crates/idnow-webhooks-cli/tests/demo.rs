@@ -34,7 +34,7 @@ const STEPS: [(&str, &str, &str); 21] = [
     ("genuine, and sent once more", "200", " -"),
     ("signed with a key of a moment ago", "200", "no. 2, COMPLETED"),
     ("signed with the key that was revoked", "503 keys_unavailable", " -"),
-    ("... once keys may be asked for again", "401 token_refused", " -"),
+    ("... once the receiver has started anew", "401 token_refused", " -"),
 ];
 
 #[test]

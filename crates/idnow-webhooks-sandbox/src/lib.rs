@@ -111,7 +111,7 @@
 //! | a session whose time is up | expires before anything else can happen to it, also when nobody was there at that time |
 //! | a clock that is set back | makes a retry due at once that would wait for more than the longest wait there is, an hour |
 //! | `lastStepId`, `-Type`, `-Status` | are left out before a step has run |
-//! | a rotated key | stays published until it is retired; then its private half is deleted |
+//! | a rotated key | stays published until it is retired; then its private half is deleted. At most 100 are published |
 //! | the older form of a delivery | has the event as JSON in its body and the token in `X-Idnow-Signature` |
 //! | errors of the session API | are `application/problem+json`; `flowVersion` is 1; an open outcome is `NO_OUTCOME` |
 //! | access tokens of the session API | end with the process |
@@ -119,7 +119,7 @@
 //! | addresses that are never delivered to | link-local ones and the metadata services of clouds, whatever is allowed |
 //! | a URL that HTTP cannot ask for | is an invalid URL: nothing is sent, and nothing is tried again |
 //! | history | is kept for 30 days after a session has ended and its deliveries were delivered or given up, and longer while something is still to be delivered; endpoints that were deleted are shown as long as a delivery names them |
-//! | chaos | there is none unless it is asked for; it waits by the provider's time, too; see [`chaos`] |
+//! | chaos | there is none unless it is asked for; it waits by the provider's time, too, and retires the keys that it rotated away itself, but for three; see [`chaos`] |
 //! | `time_scale` | divides the waits of the sandbox, not the 10 s that a receiver has, nor how long tokens are valid |
 
 mod builder;

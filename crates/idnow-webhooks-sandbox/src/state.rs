@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::keys::SigningKey;
 use crate::known::Known;
 use crate::model::{Answer, DeliveryState, Endpoint};
-use crate::rules::retry::{LONGEST_WAIT, Next, Verdict, is_due, next};
+use crate::rules::retry::{LONGEST_WAIT, Next, Verdict, is_due, left, next};
 use crate::sender::client::Client;
 
 /// A cheap handle.
@@ -45,6 +45,8 @@ pub(crate) struct Made {
     pub(crate) faults: Vec<Inflicted>,
     /// The row of the key that signed it, if that is not the one it was taken with.
     pub(crate) key: Option<i64>,
+    /// When it was signed, if that was not when it was taken.
+    pub(crate) signed_at: Option<DateTime<Utc>>,
 }
 
 impl State {
@@ -78,6 +80,16 @@ impl State {
     /// What signs now.
     pub(crate) fn active_key(&self) -> Result<Arc<SigningKey>, Error> {
         self.0.database.now_known().active_key().cloned()
+    }
+
+    /// What signs an attempt that is made now.
+    pub(crate) fn signing_key(&self, due: &Due) -> Result<Arc<SigningKey>, Error> {
+        self.chaos().signing_key(&self.0.database.now_known(), self.time_left(due))
+    }
+
+    /// How long the retries take that an attempt has left.
+    pub(crate) fn time_left(&self, due: &Due) -> Duration {
+        self.settings().scaled(left(due.retries, self.settings().max_retries))
     }
 
     /// Ends when the sandbox is to stop.
@@ -115,9 +127,10 @@ impl State {
         self.0.database.take(Taking { endpoint, limit }).await
     }
 
-    /// Notes durably what came of an attempt, and what follows from it.
+    /// Notes durably what came of an attempt, and what follows from it. What is in the queue is noted although the caller goes
+    /// away.
     pub(crate) async fn record(&self, due: &Due, made: &Made) -> Result<(), Error> {
-        let Made { took, answer, verdict, faults, key } = made;
+        let Made { took, answer, verdict, faults, key, signed_at } = made;
         let settings = self.settings();
         let (state, wait, dead_reason) = match next(*verdict, due.retries, settings.max_retries) {
             Next::Delivered => (DeliveryState::Delivered, None, None),
@@ -134,13 +147,13 @@ impl State {
             answer: serde_json::to_string(answer).map_err(unwritten)?,
             faults: faults.map_err(unwritten)?,
             key: *key,
+            signed_at: signed_at.map(|at| at.timestamp_micros()),
             state,
             next_at: wait.map(|wait| clock::now().timestamp_micros().saturating_add(micros(wait))),
             dead_reason,
+            loose: due.loose.clone(),
         };
-        self.0.database.record(recording).await?;
-        due.loose.noted();
-        Ok(())
+        self.0.database.record(recording).await
     }
 }
 

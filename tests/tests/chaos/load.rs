@@ -60,10 +60,17 @@ impl Load {
         deliveries.waiting + deliveries.sending
     }
 
+    /// All that were ever made.
+    pub(crate) async fn deliveries(&self) -> u64 {
+        let counts = self.sandbox.counts().await.unwrap().deliveries;
+        counts.waiting + counts.sending + counts.delivered + counts.dead + counts.endpoint_deleted
+    }
+
     /// A new key, and all but the last few are retired.
     pub(crate) async fn rotate_keys(&self) {
         self.sandbox.rotate_keys().await.unwrap();
         let keys = self.sandbox.keys().await.unwrap();
+        // Those of chaos, which retires them itself, are among them: retired once more, a key stays so.
         let published = keys.iter().filter(|key| key.state == KeyState::Published);
         for key in published.rev().skip(PUBLISHED) {
             self.sandbox.retire_key(&key.id).await.unwrap();

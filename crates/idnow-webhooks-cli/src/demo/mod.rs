@@ -10,6 +10,8 @@ mod script;
 mod stage;
 mod wire;
 
+use std::time::Duration;
+
 use crate::Failure;
 use crate::stop::Stop;
 pub(crate) use arguments::Arguments;
@@ -18,6 +20,9 @@ use provider::{Provider, TIME_SCALE};
 use receiver::{Framework, Site};
 use stage::Stage;
 use wire::Wire;
+
+/// What is waited for takes a fraction of a second.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the whole script. Gives `false` if an answer was not the expected one.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {

@@ -11,15 +11,13 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::Failure;
 use super::answer::Answer;
+use super::{Failure, PATIENCE};
 
 /// How much sooner than the real provider it retries.
 pub(super) const TIME_SCALE: f64 = 20.0;
 const ENVIRONMENT: &str = "staging";
 const DAY: u64 = 24 * 60 * 60;
-/// A delivery takes a fraction of a second.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Provider {
     sandbox: Sandbox,

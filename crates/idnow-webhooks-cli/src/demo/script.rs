@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::Failure;
 use super::forger::Forger;
-use super::receiver::KEY_PAUSE;
 use super::stage::{KNOWN, STRANGER, Stage};
 
 const SESSIONS: usize = 6;
@@ -71,7 +70,7 @@ impl Stage<'_> {
 
         self.wire.hold_next();
         let late = self.provider.session().await?;
-        self.wire.holds().await;
+        self.wire.holds().await?;
         self.provider.drive(late, Step::Complete { outcome: Outcome::Accepted }).await?;
         let answers = self.provider.answers(late, EventKind::Completed).await?;
         let after_a_gap = r#"on("session.completed") no. 2, COMPLETED, after a gap"#;
@@ -122,8 +121,9 @@ impl Stage<'_> {
         // The key server was asked a moment ago: it may still be a newer key.
         let unknown = ["503 keys_unavailable"];
         self.forge("signed with the key that was revoked", forger.genuine(), KNOWN, &unknown).await?;
-        tokio::time::sleep(KEY_PAUSE).await;
-        self.forge("... once keys may be asked for again", forger.genuine(), KNOWN, &["401 token_refused"])
-            .await
+        self.stop().await?;
+        self.start().await?;
+        let refused = ["401 token_refused"];
+        self.forge("... once the receiver has started anew", forger.genuine(), KNOWN, &refused).await
     }
 }

@@ -64,6 +64,7 @@ impl<'a> Stage<'a> {
 
     /// Stops the receiver. Whoever asks meanwhile finds nobody.
     pub(super) async fn stop(&mut self) -> Result<(), Failure> {
+        self.wire.lead_nowhere();
         match self.running.take() {
             Some(running) => running.stop().await,
             None => Ok(()),

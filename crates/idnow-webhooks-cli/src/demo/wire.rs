@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use url::Url;
 
-use super::Failure;
 use super::receiver::PATH;
-use crate::forward::Forward;
+use super::{Failure, PATIENCE};
+use crate::forward::{Forward, unavailable};
 
 /// The webhook of another customer of the provider, who keeps what he gets.
 const ELSEWHERE: &str = "/webhooks/somebody-else";
@@ -90,6 +91,11 @@ impl Wire {
         Ok(())
     }
 
+    /// Deliveries find nobody from now on.
+    pub(super) fn lead_nowhere(&self) {
+        *locked(&self.shared.target) = None;
+    }
+
     /// The last token that came by for the receiver.
     pub(super) fn token(&self) -> String {
         locked(&self.shared.seen).here.clone()
@@ -111,9 +117,13 @@ impl Wire {
     }
 
     /// Waits until there is a delivery that is held back.
-    pub(super) async fn holds(&self) {
-        // The sender is dropped with `self`.
-        let _ = self.shared.gate.subscribe().wait_for(|gate| *gate == Gate::Holds).await;
+    pub(super) async fn holds(&self) -> Result<(), Failure> {
+        let mut gate = self.shared.gate.subscribe();
+        match timeout(PATIENCE, gate.wait_for(|gate| *gate == Gate::Holds)).await {
+            // The sender is dropped with `self`.
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("no delivery has come by after {PATIENCE:?}").into()),
+        }
     }
 
     pub(super) fn let_go(&self) {
@@ -128,7 +138,6 @@ impl Drop for Wire {
 }
 
 async fn carry(State(wire): State<Arc<Shared>>, uri: Uri, mut headers: HeaderMap, body: Bytes) -> Response {
-    let arrived = Instant::now();
     let token = String::from_utf8_lossy(&body).into_owned();
     if uri.path() == ELSEWHERE {
         locked(&wire.seen).elsewhere = token;
@@ -147,9 +156,9 @@ async fn carry(State(wire): State<Arc<Shared>>, uri: Uri, mut headers: HeaderMap
         let _ = wire.gate.subscribe().wait_for(|gate| *gate == Gate::Open).await;
     }
     let target = locked(&wire.target).clone();
-    let Some(target) = target else { return answer(StatusCode::BAD_GATEWAY) };
+    let Some(target) = target else { return unavailable() };
     headers.insert(FORWARDED_FOR, PROVIDER);
-    let (mut response, _) = target.send(arrived, &headers, vec![body]).await;
+    let (mut response, _) = target.send(Instant::now(), &headers, vec![body]).await;
     if wire.loses_answer.swap(false, Ordering::Relaxed) {
         let lost = futures_util::stream::once(async { Err::<Bytes, _>(io::Error::other("lost")) });
         *response.body_mut() = Body::from_stream(lost);

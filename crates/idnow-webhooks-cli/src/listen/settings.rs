@@ -54,7 +54,9 @@ pub(super) async fn find(arguments: &Arguments, listening: SocketAddr) -> Result
     audiences.extend(
         variables.iter().filter(|(name, _)| name == "IDNOW_AUDIENCE").map(|(_, value)| value.clone()),
     );
-    let insecure = arguments.allow_plain_http.then(|| jwks_uri.clone());
+    // What is named over TLS may not lead to anything else.
+    let is_plain = sandbox.scheme() == "http" && !is_this_machine(sandbox);
+    let insecure = (arguments.allow_plain_http && is_plain).then(|| jwks_uri.clone());
     let jwks_uri = if insecure.is_some() { REPLACED.to_owned() } else { jwks_uri };
     let of_sandbox = [
         ("IDNOW_ISSUER", issuer),

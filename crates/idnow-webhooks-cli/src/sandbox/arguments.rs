@@ -25,7 +25,7 @@ With --json each line is an object; its `kind` is `started` or `stopped`. Warnin
 chooses others.
 
 Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 could not start (the port is taken, another sandbox has the file, a newer \
-version has written it), 2 wrong usage.";
+version has written it) or broke down, 2 wrong usage.";
 
 /// Plays the provider on this machine: endpoints, sessions, signed deliveries, retries
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ version has written it), 2 wrong usage.";
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Where to listen; port 0 is any free one. Addresses that others may reach need an access token
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4390")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4390", overrides_with = "listen")]
     pub(super) listen: SocketAddr,
 
     /// The file that everything is kept in; it is made if there is none

@@ -51,9 +51,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
     if let (Some(id), Some(secret)) = (&arguments.client_id, &arguments.client_secret) {
         builder = builder.client(Client::new(id, secret));
     }
-    let sandbox = builder.start().await.map_err(explain)?;
-
+    // Before it starts: who asks it to stop meanwhile must not leave a half of it behind.
     let stop = Stop::watch()?;
+    let sandbox = builder.start().await.map_err(explain)?;
     let mut printer = Printer::new(arguments.json);
     let started = Started {
         url: sandbox.base_url(),
@@ -67,11 +67,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
     };
     // It may well run on when nobody reads what it says.
     let said = started.print(&mut printer);
+    let mut broken = false;
     if said.is_ok() {
-        stop.asked().await;
+        tokio::select! {
+            () = stop.asked() => {}
+            () = sandbox.stopped() => broken = true,
+        }
     }
     sandbox.stop().await;
     said?;
+    if broken {
+        return Err("the sandbox has broken down; the log above says why".into());
+    }
     report::stopped(&mut printer)?;
     Ok(true)
 }

@@ -81,11 +81,13 @@ fn refused(status: StatusCode, answer: &[u8], sandbox: &str) -> Failure {
             wrong_usage("trigger", text::line(&format!("{option}{detail}"))).into()
         }
         Ok(Problem { code, .. }) if code == "unauthorized" => format!(
-            "the sandbox at {sandbox} asks for its access token: give it in IDNOW_SANDBOX_ACCESS_TOKEN, or by \
-             --access-token"
+            "the sandbox at {sandbox} asks for its access token, and has not got the right one: give it in \
+             IDNOW_SANDBOX_ACCESS_TOKEN, or by --access-token"
         )
         .into(),
         Ok(Problem { detail, .. }) => format!("the sandbox did not send it: {}", text::line(&detail)).into(),
-        Err(_) => format!("what answers at {sandbox} is no sandbox, or one of another version: {status}").into(),
+        Err(_) => {
+            format!("what answers at {sandbox} is no sandbox, or one of another version: {status}").into()
+        }
     }
 }

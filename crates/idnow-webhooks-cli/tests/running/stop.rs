@@ -104,6 +104,22 @@ fn signals_are_caught_before_anything_is_printed() {
     }
 }
 
+/// It has a folder of its own from early on, and its keys take a moment to make.
+#[cfg(unix)]
+#[test]
+fn a_sandbox_that_is_stopped_while_it_starts_leaves_nothing_behind() {
+    for milliseconds in [30, 60, 120, 250] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(&["sandbox", "--listen", "127.0.0.1:0", "--in-memory"]);
+        let running = Running::start(command.env("TMPDIR", folder.path()));
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        running.signal("TERM");
+        let ended = running.ended();
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "after {milliseconds} ms: {left:?}, {ended:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn catches_both(child: &Child) -> bool {
     const INT_AND_TERM: u64 = 1 << 1 | 1 << 14;

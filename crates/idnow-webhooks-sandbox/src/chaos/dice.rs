@@ -99,6 +99,12 @@ impl Plan {
     pub(crate) fn holds(&self) -> bool {
         self.reorder || self.burst || self.delay.is_some()
     }
+
+    /// What is left of it for an attempt that begins at once.
+    pub(crate) fn without_holding(self) -> Option<Self> {
+        let plan = Self { reorder: false, burst: false, delay: None, ..self };
+        plan.does_anything().then_some(plan)
+    }
 }
 
 /// Never 0: a clock that is right is no fault.
@@ -192,6 +198,16 @@ mod tests {
         assert!(Plan::of(&chaos, attempt(1, 1)).unwrap().reorder);
         assert_eq!(Plan::of(&chaos, Circumstances { has_successor: false, ..attempt(1, 1) }), None);
         assert_eq!(Plan::of(&chaos, attempt(1, 2)), None);
+    }
+
+    #[test]
+    fn what_is_not_held_has_its_other_faults() {
+        let plan = Plan::of(&everything(7, 1.0), attempt(1, 1)).unwrap();
+        let at_once = plan.clone().without_holding().unwrap();
+        assert!(plan.holds() && !at_once.holds());
+        assert_eq!((at_once.manner, at_once.forgeries), (plan.manner, plan.forgeries));
+        let held = Plan::of(&Chaos::new(1).with(Fault::Delay, 1.0), attempt(1, 1)).unwrap();
+        assert_eq!(held.without_holding(), None);
     }
 
     #[test]

@@ -3,40 +3,26 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::dice::{Circumstances, Plan};
 use super::held::{Held, Register};
+use super::keys::Keys;
 use super::plan::{Chaos, Fault};
 use super::report::{ChaosReport, Counts, is_alarming};
 use crate::builder::Settings;
-use crate::clock;
 use crate::database::Database;
-use crate::database::keys::{Retire, activate_new};
 use crate::database::taken::Due;
 use crate::error::Error;
-use crate::keys::{SigningKey, generate};
-use crate::model::{Answer, KeyState, SessionStatus};
-
-/// Of the provider's time: no shorter, and the receiver would have to fetch keys all the time.
-const BETWEEN_ROTATIONS: Duration = Duration::from_mins(1);
-/// Receivers fetch keys again only so soon, by their own time, which no scale divides.
-const LEAST_BETWEEN_ROTATIONS: Duration = Duration::from_secs(15);
-/// What an attempt with the key before may be held for, beside the time for its answer.
-const MARGIN: Duration = Duration::from_mins(2);
+use crate::keys::SigningKey;
+use crate::known::Known;
+use crate::model::{Answer, SessionStatus};
 
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
     now: Mutex<Now>,
     register: Register,
-    /// A key that nobody has ever heard of.
-    unknown: OnceCell<Arc<SigningKey>>,
-    /// The key that this has retired. Nobody else keeps its private half.
-    retired: Mutex<Option<Arc<SigningKey>>>,
-    rotated: tokio::sync::Mutex<Option<Instant>>,
+    keys: Keys,
 }
 
 #[derive(Debug, Default)]
@@ -103,66 +89,32 @@ impl Engine {
 
     /// A key that was never published.
     pub(crate) async fn unknown_key(&self) -> Result<Arc<SigningKey>, Error> {
-        let key = self.unknown.get_or_try_init(async || {
-            let made = spawn_blocking(generate).await;
-            let (kid, pkcs8) =
-                made.map_err(|error| Error::unavailable_because("a new key could not be made", error))??;
-            SigningKey::from_pkcs8(0, kid, &pkcs8).map(Arc::new)
-        });
-        key.await.map(Arc::clone)
+        self.keys.unknown().await
     }
 
-    /// Rotates the keys, unless that was done a moment ago. Whether it was done now.
-    pub(crate) async fn rotate(&self, database: &Database, settings: &Settings) -> bool {
-        // Who finds another one rotating need not do it, too.
-        let Ok(mut rotated) = self.rotated.try_lock() else { return false };
-        let pause = settings.scaled(BETWEEN_ROTATIONS).max(LEAST_BETWEEN_ROTATIONS);
-        if rotated.is_some_and(|last| last.elapsed() < pause) {
-            return false;
-        }
-        *rotated = Some(Instant::now());
-        match activate_new(database).await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(%error, "chaos cannot rotate the keys");
-                false
-            }
-        }
+    /// What signs an attempt after which retries take so much longer.
+    pub(crate) fn signing_key(&self, known: &Known, left: Duration) -> Result<Arc<SigningKey>, Error> {
+        self.keys.signing(known, left)
     }
 
-    /// A key that was published, and is not any more. If there is none, this retires the oldest that no attempt can still be
-    /// signed with; or makes the active one such a key, for the next time.
+    /// Rotates the keys, if that was not done a moment ago, and the retries that are left take long enough for receivers to
+    /// learn the new key. Whether it was done now.
+    pub(crate) async fn rotate(&self, database: &Database, settings: &Settings, left: Duration) -> bool {
+        self.keys.rotate(database, settings, left).await
+    }
+
+    /// A key that was published, and is not any more.
     pub(crate) async fn retired_key(
         &self,
         database: &Database,
         settings: &Settings,
     ) -> Option<Arc<SigningKey>> {
-        if let Some(retired) = self.retired.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            return Some(retired);
-        }
-        let known = database.now_known();
-        let long_ago = clock::now() - (settings.answer_deadline + settings.scaled(MARGIN));
-        // The key after it has replaced it.
-        let pairs = known.keys.iter().zip(known.keys.iter().skip(1));
-        let mut unused = pairs
-            .filter(|(entry, next)| entry.state == KeyState::Published && next.created_at < long_ago)
-            .filter_map(|(entry, _)| entry.private.as_ref());
-        if let Some(key) = unused.next() {
-            return match database.write(Retire(key.id.clone())).await {
-                Ok(_) => {
-                    let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-                    Some(Arc::clone(retired.insert(Arc::clone(key))))
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "chaos cannot retire a key");
-                    None
-                }
-            };
-        }
-        if !known.keys.iter().any(|entry| entry.state == KeyState::Published) {
-            self.rotate(database, settings).await;
-        }
-        None
+        self.keys.retired(database, settings).await
+    }
+
+    /// Whether it takes a rotation to have a key that can be retired.
+    pub(crate) fn has_no_key_to_retire(&self, known: &Known) -> bool {
+        self.keys.has_none_to_retire(known)
     }
 }
 

@@ -5,6 +5,12 @@
 //! The others are requests of their own, sent right before the genuine one: forgeries and stale tokens, which
 //! no receiver should accept. Their answers decide nothing; they are counted, and kept with the attempt.
 //!
+//! A receiver may need 10 s to learn of a new key, whatever the time scale. So chaos rotates the keys only for an attempt
+//! whose retries take longer than that, and attempts whose retries end sooner after a rotation are signed with the key before.
+//!
+//! An attempt that is held is signed when it is sent, and goes by what its endpoint is then. At most 1,000 attempts of an
+//! endpoint are held at the same time.
+//!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +29,7 @@
 pub(crate) mod dice;
 pub(crate) mod engine;
 pub(crate) mod held;
+mod keys;
 mod plan;
 mod report;
 

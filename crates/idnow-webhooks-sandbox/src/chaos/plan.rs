@@ -96,7 +96,9 @@ faults! {
     Slow, slow;
     /// The clock that the token is made by is wrong by up to 30 s, either way.
     Skew, skew;
-    /// The keys are rotated right before the token is signed: once a minute at most, and every 15 s of the receiver's time.
+    /// The keys are rotated right before the token is signed: once a minute at most, and every 15 s of the receiver's time. Not
+    /// if the retries that the delivery has left take 10 s or less, as many receivers fetch new keys no more often: with ten
+    /// retries, never at a time scale above 102. Of the keys that chaos has rotated away, the last three stay published.
     Rotate, rotate;
     /// The attempt is held until the next full 10 s, to be sent with all others that are.
     Burst, burst;
@@ -107,7 +109,8 @@ faults! {
     /// Before it, a token by a key that was never published.
     Unknown, unknown;
     /// Before it, a token by a key that is published no more: one that chaos has retired itself, when no attempt could still be
-    /// signed with it. A receiver that still has the key may accept it.
+    /// signed with it. A receiver that still has the key may accept it. If there is none yet, the keys are rotated, where that
+    /// can happen, and that is told as such.
     Retired, retired;
     /// Before it, a token that was issued a day from now.
     Future, future;

@@ -15,6 +15,24 @@ const AGAIN: &str =
     "UPDATE deliveries SET state = 0, next_at = ?1, base = attempts, dead_reason = NULL, finished_at = NULL
      WHERE state = 3";
 
+pub(super) fn some_query() -> String {
+    format!(
+        "{AGAIN} AND id IN (SELECT id FROM deliveries WHERE state = 3 AND endpoint = ?2 AND id > ?3 AND id < ?4
+                            ORDER BY id LIMIT ?5) RETURNING id"
+    )
+}
+
+pub(super) fn named_query() -> String {
+    format!(
+        "{AGAIN} AND id IN (SELECT value FROM json_each(?2))
+         AND endpoint NOT IN (SELECT id FROM endpoints WHERE deleted_at IS NOT NULL) RETURNING id, endpoint"
+    )
+}
+
+pub(super) const SWEEP: &str = "UPDATE deliveries SET state = 4, next_at = NULL, finished_at = ?1
+     WHERE id IN (SELECT d.id FROM endpoints p CROSS JOIN deliveries d ON d.endpoint = p.id
+                  WHERE p.deleted_at IS NOT NULL AND d.state = 0 LIMIT ?2)";
+
 /// Brings back one dead letter, which must be one.
 #[derive(Debug)]
 pub(crate) struct Retrigger(pub(crate) i64);
@@ -59,11 +77,7 @@ impl Work for RetriggerMany {
 }
 
 async fn again(unit: &mut Unit<'_>, ids: &[i64]) -> Result<u64, sqlx::Error> {
-    let update = format!(
-        "{AGAIN} AND id IN (SELECT value FROM json_each(?2))
-         AND endpoint NOT IN (SELECT id FROM endpoints WHERE deleted_at IS NOT NULL) RETURNING id, endpoint"
-    );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(update)).bind(unit.now).bind(json(&ids)?);
+    let rows = sqlx::query(sqlx::AssertSqlSafe(named_query())).bind(unit.now).bind(json(&ids)?);
     let rows = rows.fetch_all(&mut *unit.connection).await?;
     for row in &rows {
         let (id, endpoint) = (row.try_get(0)?, row.try_get(1)?);
@@ -101,11 +115,7 @@ impl Work for RetriggerSome {
     async fn run(&mut self, unit: &mut Unit<'_>) -> Result<(u64, Rest), Fault> {
         let (row, _) = unit.known.endpoint(self.endpoint)?;
         let mut rest = self.rest.unwrap_or(Rest { after: 0, before: unit.numbers.delivery });
-        let update = format!(
-            "{AGAIN} AND id IN (SELECT id FROM deliveries WHERE state = 3 AND endpoint = ?2 AND id > ?3 AND id < ?4
-                                ORDER BY id LIMIT ?5) RETURNING id"
-        );
-        let rows = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(update))
+        let rows = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(some_query()))
             .bind(unit.now)
             .bind(row)
             .bind(rest.after)
@@ -135,16 +145,8 @@ impl Work for Sweep {
     type Output = u64;
 
     async fn run(&mut self, unit: &mut Unit<'_>) -> Result<u64, Fault> {
-        let done = sqlx::query(
-            "UPDATE deliveries SET state = 4, next_at = NULL, finished_at = ?1
-             WHERE id IN (SELECT d.id FROM endpoints p CROSS JOIN deliveries d ON d.endpoint = p.id
-                          WHERE p.deleted_at IS NOT NULL AND d.state = 0 LIMIT ?2)",
-        )
-        .bind(unit.now)
-        .bind(self.limit)
-        .execute(&mut *unit.connection)
-        .await?
-        .rows_affected();
+        let done = sqlx::query(SWEEP).bind(unit.now).bind(self.limit).execute(&mut *unit.connection);
+        let done = done.await?.rows_affected();
         if done > 0 {
             let count = i64::try_from(done).unwrap_or_default();
             unit.outcome.tally.moved(DeliveryState::Waiting, DeliveryState::EndpointDeleted, count);

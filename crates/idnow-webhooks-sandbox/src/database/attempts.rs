@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::taken::Orphans;
+use super::taken::{Loose, Orphans};
 use crate::clock::Micros;
 use crate::model::{DeadReason, DeliveryState};
 
@@ -19,6 +19,12 @@ pub(super) use read::{LAST_ANSWERED, NAMED, PAST, perhaps_past};
 pub(crate) use read::{Past, list};
 pub(super) use record::{Recover, give_up, record};
 pub(super) use take::take;
+#[cfg(test)]
+pub(super) use {
+    read::list_query,
+    record::{ATTEMPTED, CUT_OFF, DUE_AGAIN, FOLLOWED},
+    take::{BEGIN, BEYOND, PUT_OFF, WAITING},
+};
 
 #[derive(Debug)]
 pub(crate) struct Taking {
@@ -39,9 +45,13 @@ pub(crate) struct Recording {
     pub(crate) faults: Option<String>,
     /// The key that signed, if it is another than when the attempt was taken.
     pub(crate) key: Option<i64>,
+    /// When it was signed, if another time than when the attempt was taken.
+    pub(crate) signed_at: Option<Micros>,
     pub(crate) state: DeliveryState,
     pub(crate) next_at: Option<Micros>,
     pub(crate) dead_reason: Option<DeadReason>,
+    /// As long as this is in the queue, the attempt is not given up.
+    pub(crate) loose: Loose,
 }
 
 /// What holds for all attempts.

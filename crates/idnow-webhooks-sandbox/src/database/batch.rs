@@ -64,10 +64,11 @@ impl Batch {
 
     /// All of it by as few statements as possible. If anything fails, everything has.
     pub(super) async fn together(&mut self, unit: &mut Unit<'_>, terms: &Terms) -> Result<Done, sqlx::Error> {
+        attempts::record(unit, &self.recordings).await?;
+        // After what has come of attempts was noted: those have an outcome, and are not given up.
         if !self.orphans.is_empty() {
             attempts::give_up(unit, Some(&self.orphans)).await?;
         }
-        attempts::record(unit, &self.recordings).await?;
         let recorded = self.recordings.iter().map(|_| Ok(())).collect();
         let mut jobs = Vec::with_capacity(self.jobs.len());
         for job in &mut self.jobs {
@@ -80,18 +81,18 @@ impl Batch {
 
     /// Each of it by itself: what fails does so alone. It takes several times as long.
     pub(super) async fn apart(&mut self, unit: &mut Unit<'_>, terms: &Terms) -> Result<Done, sqlx::Error> {
+        let mut done = Done { recorded: Vec::new(), jobs: Vec::new(), taken: Vec::new() };
+        for recording in &self.recordings {
+            let mark = unit.mark().await?;
+            let recorded = attempts::record(unit, std::slice::from_ref(recording)).await;
+            done.recorded.push(unit.settle(mark, recorded).await?);
+        }
         for orphan in &self.orphans {
             let mark = unit.mark().await?;
             let given_up = attempts::give_up(unit, Some(&[*orphan])).await;
             if let Err(error) = unit.settle(mark, given_up).await? {
                 tracing::error!(delivery = orphan.0, %error, "it stays under way until a restart");
             }
-        }
-        let mut done = Done { recorded: Vec::new(), jobs: Vec::new(), taken: Vec::new() };
-        for recording in &self.recordings {
-            let mark = unit.mark().await?;
-            let recorded = attempts::record(unit, std::slice::from_ref(recording)).await;
-            done.recorded.push(unit.settle(mark, recorded).await?);
         }
         for job in &mut self.jobs {
             let mark = unit.mark().await?;
@@ -114,7 +115,11 @@ impl Batch {
     pub(super) fn answer(self, done: Result<Done, Error>, failure: impl Fn(sqlx::Error) -> Error) {
         match done {
             Ok(done) => {
-                for (reply, result) in self.recorded.into_iter().zip(done.recorded) {
+                let recorded = self.recordings.iter().zip(self.recorded);
+                for ((recording, reply), result) in recorded.zip(done.recorded) {
+                    if result.is_ok() {
+                        recording.loose.noted();
+                    }
                     let _ = reply.send(result.map_err(&failure));
                 }
                 for (job, result) in self.jobs.into_iter().zip(done.jobs) {

@@ -19,12 +19,15 @@ const OF: &str =
     "deliveries d CROSS JOIN events e ON e.id = d.event CROSS JOIN sessions s ON s.id = e.session
      CROSS JOIN endpoints p ON p.id = d.endpoint";
 
+pub(super) fn one_query() -> String {
+    format!("SELECT {COLUMNS}, {PAST} FROM {OF} {LAST_ANSWERED} {NAMED} WHERE d.id = ?1")
+}
+
 pub(crate) async fn by_id(
     connection: &mut SqliteConnection,
     id: i64,
 ) -> Result<Option<Delivery>, sqlx::Error> {
-    let query = format!("SELECT {COLUMNS}, {PAST} FROM {OF} {LAST_ANSWERED} {NAMED} WHERE d.id = ?1");
-    let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id).fetch_optional(connection).await?;
+    let row = sqlx::query(sqlx::AssertSqlSafe(one_query())).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(delivery).transpose()
 }
 
@@ -40,7 +43,7 @@ pub(crate) async fn list(
 }
 
 /// The deliveries of an event follow one another, and the events of a session are chained; so neither needs an index.
-fn list_query(filter: &DeliveryFilter, before: i64, limit: u32) -> QueryBuilder<Sqlite> {
+pub(super) fn list_query(filter: &DeliveryFilter, before: i64, limit: u32) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("");
     let of_events = filter.event_id.is_some() || filter.session_id.is_some();
     if let Some(session) = filter.session_id {

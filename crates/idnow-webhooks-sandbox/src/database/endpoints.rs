@@ -188,7 +188,11 @@ async fn save(unit: &mut Unit<'_>, row: i64, endpoint: &Endpoint) -> Result<(), 
     Ok(())
 }
 
-/// What waits for it is [swept](super::deliveries::Sweep) afterwards.
+/// By what is under way, and not by the endpoint, which may have had very many: that is what the plus is for.
+pub(super) const END_UNDER_WAY: &str =
+    "UPDATE deliveries SET state = 4, finished_at = ?1 WHERE state = 1 AND +endpoint = ?2 RETURNING id";
+
+/// What waits for it is [swept](super::again::Sweep) afterwards.
 #[derive(Debug)]
 pub(crate) struct DeleteEndpoint(pub(crate) Uuid);
 
@@ -204,10 +208,8 @@ impl Work for DeleteEndpoint {
             .bind(row)
             .execute(&mut *unit.connection)
             .await?;
-        let ended = sqlx::query(
-            "UPDATE deliveries SET state = 4, finished_at = ?1 WHERE state = 1 AND endpoint = ?2 RETURNING id",
-        );
-        let ended = ended.bind(unit.now).bind(row).fetch_all(&mut *unit.connection).await?;
+        let ended =
+            sqlx::query(END_UNDER_WAY).bind(unit.now).bind(row).fetch_all(&mut *unit.connection).await?;
         let count = i64::try_from(ended.len()).unwrap_or_default();
         unit.outcome.tally.moved(DeliveryState::Sending, DeliveryState::EndpointDeleted, count);
         for row in &ended {

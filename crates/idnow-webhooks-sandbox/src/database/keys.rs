@@ -19,8 +19,8 @@ use crate::known::Known;
 use crate::live::Change;
 use crate::model::{Key, KeyState};
 
-/// The most keys that are published.
-const MOST: usize = 1000;
+/// The most keys that are published. Receivers need not read more, and ours does not.
+const MOST: usize = 100;
 
 /// Signs with a new key from now on.
 pub(crate) async fn activate_new(database: &Database) -> Result<Key, Error> {
@@ -43,7 +43,8 @@ impl Work for Activate {
     async fn run(&mut self, unit: &mut Unit<'_>) -> Result<Key, Fault> {
         let published = unit.known.keys.iter().filter(|entry| entry.state != KeyState::Retired).count();
         if published >= MOST {
-            let reason = format!("{MOST} keys are published, which is the most: retire some");
+            let reason =
+                format!("{MOST} keys are published, which is the most that receivers read: retire old ones");
             return Err(Error::conflict(reason).into());
         }
         // It is read before anything is written: one that cannot be read refuses itself.

@@ -3,6 +3,7 @@
 pub(crate) mod again;
 pub(crate) mod attempts;
 mod batch;
+pub(crate) mod check;
 pub(crate) mod codes;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;

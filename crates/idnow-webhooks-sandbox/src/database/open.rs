@@ -28,8 +28,8 @@ pub(super) async fn connect(file: &OwnFile) -> Result<SqliteConnection, Error> {
         .synchronous(synchronous)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_SIZE)
-        // So that nothing is left of a secret that was deleted.
-        .pragma("secure_delete", "FAST")
+        // So that nothing is left of a secret that was deleted. "FAST" would leave what fills pages of its own.
+        .pragma("secure_delete", "ON")
         .pragma("cache_size", WRITER_CACHE);
     let mut connection = options.connect().await.map_err(failed)?;
     // A file that is not ours must stay as it is, so its journal's mode is changed after it was looked at.

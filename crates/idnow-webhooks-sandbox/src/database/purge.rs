@@ -24,6 +24,47 @@ pub(crate) struct Purge {
     pub(crate) limit: u32,
 }
 
+pub(super) const LOOK: &str =
+    "SELECT id, status, created_at, completed_at FROM sessions WHERE id > ?1 ORDER BY id LIMIT ?2";
+
+/// The events of sessions, which are chained from the last one on.
+pub(super) const CHAINS: &str = "WITH RECURSIVE chain (session, event) AS (
+         SELECT id, last_event FROM sessions
+         WHERE id IN (SELECT value FROM json_each(?1)) AND last_event IS NOT NULL
+         UNION ALL
+         SELECT chain.session, e.previous FROM chain CROSS JOIN events e ON e.id = chain.event
+         WHERE e.previous IS NOT NULL)
+     SELECT chain.session, e.id, e.first_delivery, e.first_delivery + e.deliveries
+     FROM chain CROSS JOIN events e ON e.id = chain.event";
+
+pub(super) const UNFINISHED: &str = "SELECT DISTINCT r.value ->> 0
+     FROM json_each(?1) r CROSS JOIN deliveries d ON d.id >= r.value ->> 1 AND d.id < r.value ->> 2
+     WHERE d.state < 2 OR d.finished_at IS NULL OR d.finished_at > ?2";
+
+pub(super) const STATES: &str = "SELECT d.state, count(*)
+     FROM json_each(?1) r CROSS JOIN deliveries d ON d.id >= r.value ->> 0 AND d.id < r.value ->> 1 GROUP BY 1";
+
+/// Of ranges of deliveries: what refers to others goes before those.
+pub(super) const REMOVE_RANGES: [&str; 2] = [
+    "DELETE FROM attempts WHERE delivery IN (
+         SELECT d.id FROM json_each(?1) r
+             CROSS JOIN deliveries d ON d.id >= r.value ->> 0 AND d.id < r.value ->> 1)",
+    "DELETE FROM deliveries WHERE id IN (
+         SELECT d.id FROM json_each(?1) r
+             CROSS JOIN deliveries d ON d.id >= r.value ->> 0 AND d.id < r.value ->> 1)",
+];
+
+pub(super) const REMOVE_EVENTS: &str = "DELETE FROM events WHERE id IN (SELECT value FROM json_each(?1))";
+pub(super) const REMOVE_SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT value FROM json_each(?1))";
+
+pub(super) const TIDY: [&str; 2] = [
+    "DELETE FROM endpoints WHERE deleted_at <= ?1
+         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE endpoint = endpoints.id)",
+    "DELETE FROM flows WHERE deleted_at <= ?1
+         AND NOT EXISTS (SELECT 1 FROM sessions WHERE flow = flows.id)
+         AND NOT EXISTS (SELECT 1 FROM endpoints WHERE flow = flows.id)",
+];
+
 /// A session that has ended.
 struct Ended {
     row: i64,
@@ -67,10 +108,8 @@ impl Work for Purge {
 impl Purge {
     /// Those that have ended, and the last row that was looked at.
     async fn ended(&self, unit: &mut Unit<'_>) -> Result<(Vec<Ended>, Option<i64>), sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT id, status, created_at, completed_at FROM sessions WHERE id > ?1 ORDER BY id LIMIT ?2",
-        );
-        let rows = rows.bind(self.after).bind(self.limit).fetch_all(&mut *unit.connection).await?;
+        let rows =
+            sqlx::query(LOOK).bind(self.after).bind(self.limit).fetch_all(&mut *unit.connection).await?;
         let (mut found, mut last) = (BTreeMap::new(), None);
         for row in &rows {
             let (id, created_at) = (row.try_get(0)?, row.try_get::<Micros, _>(2)?);
@@ -85,18 +124,8 @@ impl Purge {
                 found.insert(id, Ended { row: id, status, events: Vec::new(), deliveries: Vec::new() });
             }
         }
-        let events = sqlx::query(
-            "WITH RECURSIVE chain (session, event) AS (
-                 SELECT id, last_event FROM sessions
-                 WHERE id IN (SELECT value FROM json_each(?1)) AND last_event IS NOT NULL
-                 UNION ALL
-                 SELECT chain.session, e.previous FROM chain CROSS JOIN events e ON e.id = chain.event
-                 WHERE e.previous IS NOT NULL)
-             SELECT chain.session, e.id, e.first_delivery, e.first_delivery + e.deliveries
-             FROM chain CROSS JOIN events e ON e.id = chain.event",
-        );
         let ids: Vec<i64> = found.keys().copied().collect();
-        for row in events.bind(json(&ids)?).fetch_all(&mut *unit.connection).await? {
+        for row in sqlx::query(CHAINS).bind(json(&ids)?).fetch_all(&mut *unit.connection).await? {
             if let Some(session) = found.get_mut(&row.try_get(0)?) {
                 session.events.push(row.try_get(1)?);
                 session.deliveries.push((row.try_get(2)?, row.try_get(3)?));
@@ -110,12 +139,8 @@ impl Purge {
         let ranges = ended
             .iter()
             .flat_map(|session| session.deliveries.iter().map(move |(from, to)| (session.row, *from, *to)));
-        let unfinished = sqlx::query_scalar(
-            "SELECT DISTINCT r.value ->> 0
-             FROM json_each(?1) r CROSS JOIN deliveries d ON d.id >= r.value ->> 1 AND d.id < r.value ->> 2
-             WHERE d.state < 2 OR d.finished_at IS NULL OR d.finished_at > ?2",
-        );
-        let unfinished = unfinished.bind(json(&ranges.collect::<Vec<_>>())?).bind(self.before);
+        let ranges = json(&ranges.collect::<Vec<_>>())?;
+        let unfinished = sqlx::query_scalar(UNFINISHED).bind(ranges).bind(self.before);
         Ok(unfinished.fetch_all(&mut *unit.connection).await?.into_iter().collect())
     }
 }
@@ -126,27 +151,17 @@ async fn remove(unit: &mut Unit<'_>, sessions: &[Ended]) -> Result<(), sqlx::Err
     }
     let ranges: Vec<_> = sessions.iter().flat_map(|session| session.deliveries.clone()).collect();
     let ranges = json(&ranges)?;
-    let states = sqlx::query(
-        "SELECT d.state, count(*)
-         FROM json_each(?1) r CROSS JOIN deliveries d ON d.id >= r.value ->> 0 AND d.id < r.value ->> 1 GROUP BY 1",
-    );
-    for row in states.bind(&ranges).fetch_all(&mut *unit.connection).await? {
+    for row in sqlx::query(STATES).bind(&ranges).fetch_all(&mut *unit.connection).await? {
         let state = DeliveryState::decode(row.try_get(0)?)?;
         unit.outcome.tally.deliveries(state, -row.try_get::<i64, _>(1)?);
     }
-    for (table, delivery) in [("attempts", "delivery"), ("deliveries", "id")] {
-        let delete = format!(
-            "DELETE FROM {table} WHERE {delivery} IN (
-                 SELECT d.id FROM json_each(?1) r
-                     CROSS JOIN deliveries d ON d.id >= r.value ->> 0 AND d.id < r.value ->> 1)"
-        );
-        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(&ranges).execute(&mut *unit.connection).await?;
+    for remove in REMOVE_RANGES {
+        sqlx::query(remove).bind(&ranges).execute(&mut *unit.connection).await?;
     }
     let events: Vec<_> = sessions.iter().flat_map(|session| session.events.clone()).collect();
     let rows: Vec<_> = sessions.iter().map(|session| session.row).collect();
-    for (table, rows) in [("events", &events), ("sessions", &rows)] {
-        let delete = format!("DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?1))");
-        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(json(rows)?).execute(&mut *unit.connection).await?;
+    for (remove, rows) in [(REMOVE_EVENTS, &events), (REMOVE_SESSIONS, &rows)] {
+        sqlx::query(remove).bind(json(rows)?).execute(&mut *unit.connection).await?;
     }
     let last_delivery = sessions.iter().flat_map(|session| &session.deliveries).map(|(_, to)| to - 1).max();
     sqlx::query(
@@ -175,13 +190,7 @@ impl Work for Tidy {
     type Output = ();
 
     async fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), Fault> {
-        for delete in [
-            "DELETE FROM endpoints WHERE deleted_at <= ?1
-                 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE endpoint = endpoints.id)",
-            "DELETE FROM flows WHERE deleted_at <= ?1
-                 AND NOT EXISTS (SELECT 1 FROM sessions WHERE flow = flows.id)
-                 AND NOT EXISTS (SELECT 1 FROM endpoints WHERE flow = flows.id)",
-        ] {
+        for delete in TIDY {
             sqlx::query(delete).bind(self.before).execute(&mut *unit.connection).await?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod read;
 
 use async_trait::async_trait;
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::codes::Code;
@@ -16,6 +17,10 @@ use crate::live::Change;
 use crate::model::{EventKind, Session, SessionStatus, Step};
 use crate::rules::lifecycle::advance;
 use read::{COLUMNS, course};
+
+#[cfg(test)]
+pub(super) use read::list_query;
+pub(super) use read::one_query;
 
 pub(crate) use read::{by_id, count, list};
 
@@ -96,8 +101,7 @@ impl Work for Drive {
     type Output = Result<Session, Error>;
 
     async fn run(&mut self, unit: &mut Unit<'_>) -> Result<Self::Output, Fault> {
-        let query = format!("SELECT {COLUMNS} WHERE s.id = ?1 AND s.uuid = ?2");
-        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+        let row = sqlx::query(sqlx::AssertSqlSafe(one_query()))
             .bind(row_of(self.session))
             .bind(self.session.as_bytes().as_slice())
             .fetch_optional(&mut *unit.connection)
@@ -117,6 +121,18 @@ impl Work for Drive {
     }
 }
 
+/// How long a session is put off that has run out of time and cannot be read.
+const LONGER: Micros = 3_600_000_000;
+
+pub(super) const PUT_OFF: &str =
+    "UPDATE sessions SET expires_at = ?2 WHERE id IN (SELECT value FROM json_each(?1))";
+
+pub(super) fn expired_query() -> String {
+    format!("SELECT {COLUMNS} WHERE s.status < 2 AND s.expires_at <= ?1 ORDER BY s.expires_at LIMIT ?2")
+}
+
+pub(super) const NEXT_EXPIRY: &str = "SELECT min(expires_at) FROM sessions WHERE status < 2";
+
 /// Ends sessions whose time has run out, at most so many.
 #[derive(Debug)]
 pub(crate) struct Expire {
@@ -129,24 +145,43 @@ impl Work for Expire {
     type Output = Option<Micros>;
 
     async fn run(&mut self, unit: &mut Unit<'_>) -> Result<Option<Micros>, Fault> {
-        let query = format!(
-            "SELECT {COLUMNS} WHERE s.status < 2 AND s.expires_at <= ?1 ORDER BY s.expires_at LIMIT ?2"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(unit.now).bind(self.limit);
+        let rows = sqlx::query(sqlx::AssertSqlSafe(expired_query())).bind(unit.now).bind(self.limit);
         let rows = rows.fetch_all(&mut *unit.connection).await?;
         let (mut courses, mut events) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let mut unreadable = Vec::new();
         for row in &rows {
-            let mut course = course(row)?;
+            let mut course = match course(row) {
+                Ok(course) => course,
+                Err(error) => {
+                    let row: i64 = row.try_get(0)?;
+                    tracing::error!(row, %error, "a session whose time is up cannot be read; it is put off");
+                    unreadable.push(row);
+                    continue;
+                }
+            };
             let before = course.session.status;
             events.extend(take_step(unit, &mut course, Step::Expire)?);
             courses.push((before, course));
         }
+        put_off(unit, &unreadable).await?;
         change(unit, &courses, &events).await?;
-        let next = sqlx::query_scalar("SELECT min(expires_at) FROM sessions WHERE status < 2");
-        let next = next.fetch_one(&mut *unit.connection).await?;
+        let next = sqlx::query_scalar(NEXT_EXPIRY).fetch_one(&mut *unit.connection).await?;
         unit.outcome.next_expiry = Some(NextExpiry(next));
         Ok(next)
     }
+}
+
+/// So that what cannot be read now neither keeps others from expiring, nor is looked at all the time.
+async fn put_off(unit: &mut Unit<'_>, rows: &[i64]) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(PUT_OFF)
+        .bind(json(&rows)?)
+        .bind(unit.now.saturating_add(LONGER))
+        .execute(&mut *unit.connection)
+        .await?;
+    Ok(())
 }
 
 /// An event that a session has had, with what it told then.
@@ -214,6 +249,12 @@ async fn insert(unit: &mut Unit<'_>, flow: i64, courses: &[Course]) -> Result<()
     Ok(())
 }
 
+pub(super) const CHANGE: &str =
+    "UPDATE sessions SET status = r.value ->> 1, outcome = r.value ->> 2, last_step = r.value ->> 3,
+         events = r.value ->> 4, last_event = r.value ->> 5, started_at = r.value ->> 6, updated_at = r.value ->> 7,
+         completed_at = r.value ->> 8, expires_at = r.value ->> 9
+     FROM json_each(?1) AS r WHERE sessions.id = r.value ->> 0";
+
 /// Writes sessions that have changed, with the status that they had, and their events.
 async fn change(
     unit: &mut Unit<'_>,
@@ -242,15 +283,7 @@ async fn change(
             session.expires_at.timestamp_micros(),
         ));
     }
-    sqlx::query(
-        "UPDATE sessions SET status = r.value ->> 1, outcome = r.value ->> 2, last_step = r.value ->> 3,
-             events = r.value ->> 4, last_event = r.value ->> 5, started_at = r.value ->> 6, updated_at = r.value ->> 7,
-             completed_at = r.value ->> 8, expires_at = r.value ->> 9
-         FROM json_each(?1) AS r WHERE sessions.id = r.value ->> 0",
-    )
-    .bind(json(&rows)?)
-    .execute(&mut *unit.connection)
-    .await?;
+    sqlx::query(CHANGE).bind(json(&rows)?).execute(&mut *unit.connection).await?;
     finish(unit, events).await
 }
 

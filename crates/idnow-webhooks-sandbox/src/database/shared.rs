@@ -61,6 +61,12 @@ impl Shared {
         self.file.path().parent().unwrap().to_owned()
     }
 
+    /// Attempts that the writer has not heard of yet.
+    #[cfg(test)]
+    pub(crate) fn given_up(&self) -> usize {
+        self.orphans.take().len()
+    }
+
     pub(super) fn failure(&self, error: sqlx::Error) -> Error {
         failure(&self.file, error)
     }

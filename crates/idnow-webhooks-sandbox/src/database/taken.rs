@@ -38,12 +38,16 @@ pub(crate) struct Due {
     pub(crate) loose: Loose,
 }
 
-/// Puts a delivery back if its attempt is dropped before its outcome was noted.
+/// Puts a delivery back when the last clone is dropped before the outcome of its attempt was noted. An outcome that is in
+/// the queue has one, too: whoever has told it may go away.
+#[derive(Debug, Clone)]
+pub(crate) struct Loose(Arc<InHand>);
+
 #[derive(Debug)]
-pub(crate) struct Loose {
+struct InHand {
     orphans: Arc<Orphans>,
     attempt: Begun,
-    in_hand: AtomicBool,
+    is_loose: AtomicBool,
 }
 
 /// A delivery and the number of its attempt.
@@ -51,27 +55,27 @@ pub(crate) type Begun = (i64, u32);
 
 impl Loose {
     pub(super) fn new(orphans: Arc<Orphans>, attempt: Begun) -> Self {
-        Self { orphans, attempt, in_hand: AtomicBool::new(false) }
+        Self(Arc::new(InHand { orphans, attempt, is_loose: AtomicBool::new(false) }))
     }
 
     pub(super) fn attempt(&self) -> Begun {
-        self.attempt
+        self.0.attempt
     }
 
     /// The attempt has begun, durably. Before that there is nothing to put back.
     pub(super) fn arm(&self) {
-        self.in_hand.store(true, Ordering::Relaxed);
+        self.0.is_loose.store(true, Ordering::Relaxed);
     }
 
-    /// Its outcome was noted.
-    pub(crate) fn noted(&self) {
-        self.in_hand.store(false, Ordering::Relaxed);
+    /// Its outcome was noted, durably.
+    pub(super) fn noted(&self) {
+        self.0.is_loose.store(false, Ordering::Relaxed);
     }
 }
 
-impl Drop for Loose {
+impl Drop for InHand {
     fn drop(&mut self) {
-        if *self.in_hand.get_mut() {
+        if *self.is_loose.get_mut() {
             self.orphans.add(self.attempt);
         }
     }

@@ -27,7 +27,7 @@ const BATCH: usize = 512;
 /// How often the writer lets all other tasks of the runtime run without anybody coming of it.
 const GATHER: usize = 3;
 
-/// After a failure, before the database is opened anew although nobody has asked for anything.
+/// After a failure, before what is left is tried again although nobody has asked for anything.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What only the writer has.
@@ -82,18 +82,19 @@ impl Writer {
             gather(&queue, last).await;
             tokio::select! {
                 biased;
-                count = queue.recv_many(&mut tasks, BATCH) => if count == 0 { break },
-                () = shared.orphans.added() => {}
+                // First: the queue may never be empty until it is closed. What is in it then is still done.
                 () = shared.closing.cancelled(), if !closed => {
                     closed = true;
                     queue.close();
                 }
-                () = tokio::time::sleep(PAUSE), if self.connection.is_none() => {}
+                count = queue.recv_many(&mut tasks, BATCH) => if count == 0 { break },
+                () = shared.orphans.added() => {}
+                () = tokio::time::sleep(PAUSE), if self.has_failed() => {}
             }
             tasks.retain(|task| !task.is_abandoned());
             last = tasks.len();
             self.orphans.append(&mut shared.orphans.take());
-            if !tasks.is_empty() || !self.orphans.is_empty() || self.connection.is_none() {
+            if !tasks.is_empty() || self.has_failed() {
                 let mut batch = Batch::new(tasks.drain(..), mem::take(&mut self.orphans));
                 let done = self.commit(&mut batch).await;
                 if done.is_err() {
@@ -107,6 +108,11 @@ impl Writer {
         {
             tracing::debug!(%error, "closing the database failed");
         }
+    }
+
+    /// Whether something is left to be done that nobody asks for.
+    fn has_failed(&self) -> bool {
+        self.connection.is_none() || !self.orphans.is_empty()
     }
 
     /// What is wrong with one call is not the others' business. Everything else fails all of them.

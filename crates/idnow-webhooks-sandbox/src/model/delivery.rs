@@ -98,7 +98,8 @@ pub struct Attempt {
     pub url: String,
     /// The key that signed the token.
     pub key_id: String,
-    /// What came of it. `null`: the sandbox was stopped before it knew.
+    /// What came of it. `null`: it is under way, or it was cut off before that was known. That is so if the sandbox was
+    /// stopped or its database failed, and if the endpoint was deleted, disabled or given another URL meanwhile.
     pub answer: Option<Answer>,
     /// What chaos did to it, told with the answer.
     pub faults: Vec<Inflicted>,

@@ -49,13 +49,23 @@ pub(crate) fn wait(retry: u32) -> Duration {
     Duration::from_secs(seconds).min(LONGEST_WAIT)
 }
 
+/// The waits that are left after so many retries, all together.
+pub(crate) fn left(retries: u32, max_retries: u32) -> Duration {
+    (retries.saturating_add(1)..=max_retries).map(wait).fold(Duration::ZERO, Duration::saturating_add)
+}
+
 /// Clocks are set by less than this all the time.
 const SLACK: Micros = 1_000_000;
 
 /// Whether what is to be tried at a time is tried now. No wait is longer than `longest`: if it seems to be, the clock was set
 /// back since, and nobody knows how long it has waited.
 pub(crate) fn is_due(at: Micros, now: Micros, longest: Micros) -> bool {
-    at <= now || at > now.saturating_add(longest).saturating_add(SLACK)
+    at <= now || at > furthest(now, longest)
+}
+
+/// The end of the longest wait. What is to be tried after it [is due](is_due).
+pub(crate) fn furthest(now: Micros, longest: Micros) -> Micros {
+    now.saturating_add(longest).saturating_add(SLACK)
 }
 
 /// `retries` is how many there were already, since the delivery was made or retriggered.
@@ -110,6 +120,13 @@ mod tests {
         };
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
         assert_eq!(last, Next::Dead(DeadReason::RetriesExhausted));
+    }
+
+    #[test]
+    fn what_is_left_is_what_comes_after_the_retries_there_were() {
+        for (retries, seconds) in [(0, 1023), (1, 1022), (9, 512), (10, 0), (11, 0), (u32::MAX, 0)] {
+            assert_eq!(left(retries, 10).as_secs(), seconds, "{retries}");
+        }
     }
 
     #[test]

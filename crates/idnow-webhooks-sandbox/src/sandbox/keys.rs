@@ -23,6 +23,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
+    /// [`Error::Conflict`] if 100 keys are published, as receivers need not read more: retire old ones.
     /// [`Error::Unavailable`] if the key cannot be made or kept.
     pub async fn rotate_keys(&self) -> Result<Key, Error> {
         activate_new(self.database()).await

@@ -65,7 +65,8 @@ impl Sandbox {
     }
 
     /// Stops it, for all handles: nothing more is sent, and everything is in the database when this returns. Attempts
-    /// that are under way get a moment to end. If the caller goes away meanwhile, it stops all the same.
+    /// that are under way get a moment to end. Calls that came before are finished, those that come after are refused with
+    /// [`Error::Unavailable`]. If the caller goes away meanwhile, it stops all the same.
     pub async fn stop(self) {
         if let Some(running) = &self.running {
             running.stopping.cancel();

@@ -4,12 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 
 use super::echo;
-use super::hard::{self, Hard};
+use super::hard;
 use super::message::Message;
 use super::token::Data;
+use crate::chaos::Inflicted;
 use crate::chaos::dice::Plan;
 use crate::error::Error;
 use crate::keys::SigningKey;
@@ -31,7 +33,7 @@ pub(super) enum End {
 /// An attempt that was taken, and is to be made.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// As it was when the attempt was taken.
+    /// As it was when the attempt was taken, or may begin after it was held.
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) key: Arc<SigningKey>,
     pub(super) due: Due,
@@ -42,46 +44,63 @@ pub(super) struct Attempt {
 impl Attempt {
     pub(super) async fn make(self, state: &State) -> End {
         let Self { endpoint, key, due, plan } = self;
-        let started = Instant::now();
         let sent = caught(async {
             match &plan {
-                None => Hard {
-                    answer: plainly(state, &endpoint, &key, &due).await,
-                    faults: Vec::new(),
-                    key: None,
-                },
+                None => plainly(state, &endpoint, &due, &key).await,
                 Some(plan) => hard::send(state, &endpoint, &due, &key, plan).await,
             }
         });
-        let Hard { answer, faults, key: signed_by } = sent.await;
+        let Sent { answer, took, faults, key: signed_by, signed_at } = sent.await;
         let verdict = judge(&answer);
         if verdict == Verdict::Delivered {
             state.chaos().arrived(endpoint.id, &due);
         }
         let key = signed_by.filter(|other| *other != key.row);
-        note(state, &due, Made { took: started.elapsed(), answer, verdict, faults, key }).await;
+        note(state, &due, Made { took, answer, verdict, faults, key, signed_at }).await;
         if verdict == Verdict::Retry { End::WaitsAgain } else { End::Final }
     }
 }
 
-async fn plainly(state: &State, endpoint: &Endpoint, key: &SigningKey, due: &Due) -> Answer {
+/// What has come of an attempt.
+pub(super) struct Sent {
+    pub(super) answer: Answer,
+    /// From the genuine request to its answer.
+    pub(super) took: Duration,
+    pub(super) faults: Vec<Inflicted>,
+    /// The row of the key that signed it.
+    pub(super) key: Option<i64>,
+    /// None if it was signed when it was taken.
+    pub(super) signed_at: Option<DateTime<Utc>>,
+}
+
+async fn plainly(state: &State, endpoint: &Endpoint, due: &Due, taken_with: &Arc<SigningKey>) -> Sent {
+    let key = signing_key(state, due, taken_with);
     let issuer = &state.settings().issuer;
     let claims = Data::claims(&due.event, due.number, due.started_at, issuer, &endpoint.url);
-    match Message::new(&endpoint.headers, endpoint.token_place, &claims, key) {
+    let (answer, took) = match Message::new(&endpoint.headers, endpoint.token_place, &claims, &key) {
         Ok(Message { headers, body }) => {
+            let begun = Instant::now();
             let answer = state.client().post(&endpoint.url, headers, body).await;
-            echo::masked(answer, &endpoint.headers)
+            (echo::masked(answer, &endpoint.headers), begun.elapsed())
         }
-        Err(unsendable) => unsendable.into(),
-    }
+        Err(unsendable) => (unsendable.into(), Duration::ZERO),
+    };
+    Sent { answer, took, faults: Vec::new(), key: Some(key.row), signed_at: None }
+}
+
+/// What signs now: by then, the key that the attempt was taken with may not be published any more.
+pub(super) fn signing_key(state: &State, due: &Due, taken_with: &Arc<SigningKey>) -> Arc<SigningKey> {
+    state.signing_key(due).unwrap_or_else(|_| Arc::clone(taken_with))
 }
 
 /// A panic counts as a connection that broke: it uses up a retry, and the next one waits as long as it would otherwise.
-async fn caught(attempt: impl Future<Output = Hard>) -> Hard {
+async fn caught(attempt: impl Future<Output = Sent>) -> Sent {
+    let begun = Instant::now();
     AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| {
         let reason =
             "the sandbox has broken down in the middle of the attempt: its error output says why".to_owned();
-        Hard { answer: Answer::ConnectionFailed { reason }, faults: Vec::new(), key: None }
+        let answer = Answer::ConnectionFailed { reason };
+        Sent { answer, took: begun.elapsed(), faults: Vec::new(), key: None, signed_at: None }
     })
 }
 
@@ -114,7 +133,8 @@ mod tests {
             matches!(&answer, Answer::ConnectionFailed { reason } if reason.contains("error output")),
             "{answer:?}"
         );
-        let hard = || Hard { answer: Answer::TimedOut, faults: Vec::new(), key: None };
-        assert_eq!(caught(async { hard() }).await.answer, Answer::TimedOut);
+        let took = Duration::ZERO;
+        let sent = Sent { answer: Answer::TimedOut, took, faults: Vec::new(), key: None, signed_at: None };
+        assert_eq!(caught(async { sent }).await.answer, Answer::TimedOut);
     }
 }

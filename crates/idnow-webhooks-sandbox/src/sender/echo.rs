@@ -21,14 +21,9 @@ fn secrets(headers: &[Header]) -> Vec<String> {
         let has_scheme = ["basic", "bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
         for secret in [Some(value.as_str()), has_scheme.then(|| credentials.trim())].into_iter().flatten() {
             secrets.push(secret.to_owned());
-            // As it stands in JSON.
-            secrets.push(secret.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t"));
         }
     }
     secrets.retain(|secret| !secret.is_empty());
-    // Where several fit, the longest does: nothing of it is left.
-    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
     secrets
 }
 
@@ -38,12 +33,16 @@ fn without(body: &str, secrets: &[String]) -> String {
     let is_cut = body.chars().count() >= KEPT_CHARACTERS;
     let (mut kept, mut rest) = (String::with_capacity(body.len()), body);
     while let Some(first) = rest.chars().next() {
-        let whole = secrets.iter().find(|secret| rest.starts_with(secret.as_str()));
-        let skipped = match whole {
-            Some(secret) => Some(secret.len()),
-            None if is_cut && secrets.iter().any(|secret| secret.starts_with(rest)) => Some(rest.len()),
-            None => None,
-        };
+        let fits = secrets
+            .iter()
+            .flat_map(|secret| [Spelling::Plain, Spelling::Json].map(|spelling| fit(rest, secret, spelling)));
+        // Where several fit, the longest does: nothing of it is left.
+        let skipped = fits.filter_map(|fit| match fit {
+            Fit::Whole(length) => Some(length),
+            Fit::Cut if is_cut => Some(rest.len()),
+            Fit::Cut | Fit::No => None,
+        });
+        let skipped = skipped.max();
         kept.push_str(if skipped.is_some() {
             MASK
         } else {
@@ -52,6 +51,84 @@ fn without(body: &str, secrets: &[String]) -> String {
         rest = rest.get(skipped.unwrap_or(first.len_utf8())..).unwrap_or_default();
     }
     kept
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Plain,
+    /// Any character may be escaped, as each language has its own habits.
+    Json,
+}
+
+enum Fit {
+    /// So many bytes.
+    Whole(usize),
+    /// As far as the text goes.
+    Cut,
+    No,
+}
+
+/// Whether a text begins with a secret.
+fn fit(text: &str, secret: &str, spelling: Spelling) -> Fit {
+    let mut rest = text;
+    for expected in secret.chars() {
+        let Some(first) = rest.chars().next() else { return Fit::Cut };
+        let (found, length) = if spelling == Spelling::Json && first == '\\' {
+            match escape(rest) {
+                Ok(Some(escaped)) => escaped,
+                Ok(None) => return Fit::No,
+                Err(CutOff) => return Fit::Cut,
+            }
+        } else {
+            (first, first.len_utf8())
+        };
+        if found != expected {
+            return Fit::No;
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Fit::Whole(text.len() - rest.len())
+}
+
+/// The text ends in the middle of an escape.
+struct CutOff;
+
+/// The character that an escape at the beginning of a text stands for, and its length; none if it is none of JSON.
+fn escape(text: &str) -> Result<Option<(char, usize)>, CutOff> {
+    let simple = match text.as_bytes().get(1).ok_or(CutOff)? {
+        b'u' => {
+            let Some(first) = unit(text)? else { return Ok(None) };
+            if !(0xD800..0xDC00).contains(&first) {
+                return Ok(char::from_u32(first.into()).map(|character| (character, 6)));
+            }
+            // The second half of a character beyond the first plane.
+            let Some(second) = unit(text.get(6..).unwrap_or_default())? else { return Ok(None) };
+            let mut character = char::decode_utf16([first, second]);
+            return Ok(character.next().and_then(Result::ok).map(|character| (character, 12)));
+        }
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
+        _ => return Ok(None),
+    };
+    Ok(Some((simple, 2)))
+}
+
+/// What follows `\u` at the beginning of a text.
+fn unit(text: &str) -> Result<Option<u16>, CutOff> {
+    let digits = text.as_bytes().iter().skip(2).take(4);
+    if !"\\u".starts_with(text.get(..text.len().min(2)).unwrap_or("x"))
+        || !digits.clone().all(u8::is_ascii_hexdigit)
+    {
+        return Ok(None);
+    }
+    if text.len() < 6 {
+        return Err(CutOff);
+    }
+    Ok(text.get(2..6).and_then(|digits| u16::from_str_radix(digits, 16).ok()))
 }
 
 #[cfg(test)]
@@ -84,6 +161,39 @@ mod tests {
     #[test]
     fn a_value_is_found_in_json() {
         assert_eq!(shown(r#"{"x":"a\"b\\c"}"#, &[r#"a"b\c"#]), r#"{"x":"********"}"#);
+    }
+
+    /// What PHP, Go, Python and others make of the same value.
+    #[test]
+    fn a_value_is_found_however_its_characters_are_escaped() {
+        let secret = "a/b&c<d>\u{fc}\t\u{1f511}";
+        for echoed in [
+            r"a\/b&c<d>\u00fc\t\ud83d\udd11",
+            r"a/b\u0026c\u003cd\u003e\u00FC\u0009\uD83D\uDD11",
+            "a\\/b\\u0026c<d\\u003E\u{fc}\\t\u{1f511}",
+            secret,
+        ] {
+            assert_eq!(
+                shown(&format!("{{\"x\":\"{echoed}\"}}"), &[secret]),
+                r#"{"x":"********"}"#,
+                "{echoed}"
+            );
+        }
+        for other in [r"a\/b\u0027", r"a\xb", r"\u00g1\", r"\ud83d\u0041", r"\ud83dx", r"\"] {
+            assert_eq!(shown(other, &[secret, "\u{1f511}"]), other);
+        }
+    }
+
+    #[test]
+    fn an_escape_that_was_cut_off_is_masked_as_well() {
+        for end in ["hu\\", "hu\\u", "hu\\u007", "hu\\ud83d\\", "hu\\ud83d"] {
+            let filler = ".".repeat(KEPT_CHARACTERS - end.len());
+            assert_eq!(
+                shown(&format!("{filler}{end}"), &["hu\u{1f511}"]),
+                format!("{filler}{MASK}"),
+                "{end}"
+            );
+        }
     }
 
     #[test]

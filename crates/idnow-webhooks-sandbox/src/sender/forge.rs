@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::message::{Message, Unsendable, json};
 use super::token::Data;
@@ -17,11 +17,11 @@ use crate::state::{Due, State};
 const LONG_AGO: TimeDelta = TimeDelta::hours(-2);
 const FAR_AHEAD: TimeDelta = TimeDelta::days(1);
 
-/// `bit` is which part of a signature's bits comes before the wrong one. None if there is no key to do it with.
+/// `at` is what the clock shows, `bit` which part of a signature's bits comes before the wrong one. None if there is no key to do it with.
 pub(super) async fn forge(
     state: &State,
     endpoint: &Endpoint,
-    due: &Due,
+    (due, at): (&Due, DateTime<Utc>),
     active: &Arc<SigningKey>,
     fault: Fault,
     bit: f64,
@@ -39,7 +39,7 @@ pub(super) async fn forge(
         Fault::Future => FAR_AHEAD,
         _ => TimeDelta::zero(),
     };
-    let at = due.started_at.checked_add_signed(away).unwrap_or(due.started_at);
+    let at = at.checked_add_signed(away).unwrap_or(at);
     let claims = Data::claims(&due.event, due.number, at, &state.settings().issuer, &endpoint.url);
     let token = json(&claims).and_then(|claims| key.sign(&claims)).map_err(Unsendable::Token);
     Some(token.and_then(|token| {

@@ -14,15 +14,18 @@ use uuid::Uuid;
 
 use super::attempt::{Attempt, End};
 use super::hold::hold;
+use crate::chaos::dice::Plan;
 use crate::chaos::engine::plan;
 use crate::clock;
+use crate::model::Endpoint;
 use crate::state::State;
 
 /// How long attempts may go on when the sandbox stops.
 const GRACE: Duration = Duration::from_secs(2);
 /// After the database has failed.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many attempts of an endpoint chaos holds at the same time.
+/// How many attempts of an endpoint chaos holds at the same time. More are not held, so that they do not stall what could
+/// overtake them.
 const MOST_HELD: usize = 1000;
 /// How long a lane sleeps before it looks at the clock again, which may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
@@ -93,8 +96,11 @@ impl Lane {
             let places = usize::from(endpoint.concurrency);
             if endpoint.enabled {
                 self.fill(places).await;
+            } else {
+                // They are due again when they are dropped, and wait until it is enabled.
+                self.ready.clear();
             }
-            let open = endpoint.enabled && self.room(places) > 0;
+            let open = endpoint.enabled && self.free(places) > 0;
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = signal.notified() => self.waiting = Waiting::Perhaps,
@@ -113,21 +119,27 @@ impl Lane {
         places.saturating_sub(self.under_way.len())
     }
 
-    /// How many can be taken: each of them may turn out to be held.
-    fn room(&self, places: usize) -> usize {
-        self.free(places).min(MOST_HELD.saturating_sub(self.held.len()))
-    }
-
     /// Begins attempts until all places are taken, or nothing is due any more.
     async fn fill(&mut self, places: usize) {
         while self.free(places) > 0 && !self.state.stopping().is_cancelled() {
             if let Some(attempt) = self.ready.pop_front() {
-                self.begin(attempt);
-            } else if self.room(places) > 0 && self.is_something_due() {
-                self.take(self.room(places)).await;
+                self.resume(attempt);
+            } else if self.is_something_due() {
+                self.take(self.free(places)).await;
             } else {
                 return;
             }
+        }
+    }
+
+    /// Begins one that was held. Meanwhile its endpoint may have changed: where it goes was noted when it was taken, so that
+    /// it is dropped if that is another place now, and its delivery is due again.
+    fn resume(&mut self, mut attempt: Attempt) {
+        let endpoint = self.state.endpoint_with_secrets(self.endpoint);
+        let is_same = |now: &Arc<Endpoint>| now.enabled && now.url == attempt.endpoint.url;
+        if let Some(endpoint) = endpoint.filter(is_same) {
+            attempt.endpoint = endpoint;
+            self.begin(attempt);
         }
     }
 
@@ -164,7 +176,10 @@ impl Lane {
         let chaos = self.state.chaos().settings();
         for due in taken.due {
             let max_retries = self.state.settings().max_retries;
-            let plan = chaos.as_ref().and_then(|chaos| plan(chaos, &due, max_retries));
+            let mut plan = chaos.as_ref().and_then(|chaos| plan(chaos, &due, max_retries));
+            if self.held.len() >= MOST_HELD {
+                plan = plan.and_then(Plan::without_holding);
+            }
             let (endpoint, key) = (Arc::clone(&taken.endpoint), Arc::clone(&taken.key));
             let attempt = Attempt { endpoint, key, due, plan };
             match &attempt.plan {

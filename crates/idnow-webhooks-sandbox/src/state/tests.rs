@@ -3,6 +3,7 @@ mod endpoints;
 mod failures;
 mod history;
 mod keys;
+mod orphans;
 mod robust;
 
 use std::net::SocketAddr;
@@ -44,7 +45,14 @@ async fn open_database(path: &Path, settings: &Settings) -> (Database, JoinHandl
 
 /// An attempt that took seven milliseconds.
 fn made(verdict: Verdict) -> Made {
-    Made { took: Duration::from_millis(7), answer: OK, verdict, faults: Vec::new(), key: None }
+    Made {
+        took: Duration::from_millis(7),
+        answer: OK,
+        verdict,
+        faults: Vec::new(),
+        key: None,
+        signed_at: None,
+    }
 }
 
 async fn open(path: &Path, flow: Option<Uuid>) -> Bench {

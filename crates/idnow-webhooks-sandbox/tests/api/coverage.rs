@@ -69,13 +69,26 @@ async fn guesses(site: &Site) {
         let (method, path): (Method, _) = (method.parse().unwrap(), parts.collect::<Vec<_>>().join("/"));
         for guess in 0.. {
             assert!(guess < 200, "there is no end");
-            let answer = site.raw(method.clone(), &path, &[("authorization", "Bearer no")], "").await;
+            let token = format!("Bearer number-{guess}");
+            let answer = site.raw(method.clone(), &path, &[("authorization", &token)], "").await;
             if answer.status == 429 {
                 assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
                 break;
             }
             answer.is(401);
         }
+    }
+}
+
+/// As many keys as receivers read, and one more.
+async fn keys(site: &Site) {
+    for made in 0.. {
+        assert!(made < 100, "there is no end");
+        let answer = site.poke("/manage/v1/keys/rotate").await;
+        if answer.status == 409 {
+            break;
+        }
+        answer.is(201);
     }
 }
 
@@ -194,7 +207,8 @@ async fn every_answer_of_the_document_is_given_as_it_says() {
     successes(&open).await;
     refusals(&guarded, &open).await;
     guesses(&guarded).await;
-    slow(&open).await;
+    // Both take their time.
+    tokio::join!(slow(&open), keys(&open));
     let seen: BTreeSet<_> = open.contract.seen().union(&guarded.contract.seen()).cloned().collect();
     let missing: Vec<_> = open.contract.promised().difference(&seen).cloned().collect();
     // The database cannot be made to fail from outside; the answer has its test where it is made. A stream of

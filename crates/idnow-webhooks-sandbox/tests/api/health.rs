@@ -24,3 +24,22 @@ async fn whoever_asks_is_told_that_it_is_ready() {
         }
     }
 }
+
+/// What is answered there goes by the file, and not by whether somebody listens.
+#[tokio::test]
+async fn without_its_file_it_is_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, aside) = (folder.path().join("sandbox.db"), folder.path().join("aside.db"));
+    let site = Site::with(Sandbox::builder().database(&file), None).await;
+    site.raw(Method::GET, "/health", &[], "").await.is(200);
+    std::fs::rename(&file, &aside).unwrap();
+    let answer = site.raw(Method::GET, "/health", &[], "").await.is(503);
+    assert_eq!(answer.json()["code"], "unavailable");
+    std::fs::rename(&aside, &file).unwrap();
+    let mut tries = 0;
+    while site.raw(Method::GET, "/health", &[], "").await.status != 200 {
+        tries += 1;
+        assert!(tries < 500, "it does not recover");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}

@@ -200,7 +200,21 @@ async fn pages_of_the_sandbox_itself_and_programs_are_let_in() {
         site.raw(Method::POST, FLOWS, &headers, FLOW).await.is(201);
     }
     // A link on another site may be followed.
-    site.raw(Method::GET, FLOWS, &[("sec-fetch-site", "cross-site")], "").await.is(200);
+    let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "document")];
+    site.raw(Method::GET, FLOWS, &link, "").await.is(200);
+    site.raw(Method::GET, FLOWS, &[("sec-fetch-site", "none")], "").await.is(200);
+}
+
+/// They cannot read it, but each could take one of the places for those who follow changes.
+#[tokio::test]
+async fn pages_of_other_sites_cannot_follow_changes() {
+    let site = Site::start().await;
+    for from in ["cross-site", "same-site"] {
+        for destination in ["empty", "iframe"] {
+            let headers = [("sec-fetch-site", from), ("sec-fetch-dest", destination)];
+            site.raw(Method::GET, "/manage/v1/changes", &headers, "").await.is(403);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! What no receiver should accept.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::stream;
 use http::Method;
 use idnow_webhooks_core::keys::{KeySet, StaticKeys};
@@ -11,7 +13,7 @@ use idnow_webhooks_sandbox::chaos::{Fault, ForgeryCount};
 use idnow_webhooks_sandbox::model::{Answer, DeliveryState, TokenPlace};
 use idnow_webhooks_sandbox::{Chaos, Sandbox};
 
-use crate::support::{Seen, Sink, World};
+use crate::support::{Reply, Seen, Sink, World};
 
 const FORGED: [Fault; 4] = [Fault::Corrupt, Fault::Expired, Fault::Unknown, Fault::Future];
 
@@ -113,8 +115,7 @@ async fn a_receiver_that_accepts_everything_sets_off_the_alarm() {
 #[tokio::test]
 async fn a_retired_key_is_one_that_was_published_and_counts_apart() {
     let sink = Sink::ok().await;
-    let builder =
-        Sandbox::builder().time_scale(1000.0).answer_deadline(std::time::Duration::from_millis(500));
+    let builder = Sandbox::builder().time_scale(100.0).answer_deadline(Duration::from_millis(500));
     let world = World::start(builder.chaos(Chaos::new(7).with(Fault::Retired, 1.0)), &sink, |_| {}).await;
     let first = world.sandbox.keys().await.unwrap().remove(0).id;
     world.event().await;
@@ -123,7 +124,8 @@ async fn a_retired_key_is_one_that_was_published_and_counts_apart() {
     world.event().await;
     world.ended(2).await;
     assert_eq!(count(&world, Fault::Retired).await.sent, 0, "too soon");
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    // Until then, a late attempt of the key before could be under way.
+    tokio::time::sleep(Duration::from_secs(12)).await;
     world.event().await;
     world.ended(3).await;
     let seen = sink.seen();
@@ -150,4 +152,32 @@ async fn a_forgery_that_nobody_answers_is_neither() {
     world.ended(1).await;
     let counted = count(&world, Fault::Corrupt).await;
     assert_eq!((counted.sent, counted.refused, counted.accepted, counted.unanswered), (1, 0, 0, 1));
+}
+
+#[tokio::test]
+async fn the_time_that_an_attempt_took_is_that_of_the_genuine_request() {
+    let sink = Sink::start(|_, _| Reply(200, Duration::from_millis(400))).await;
+    let chaos = Chaos::new(7).with(Fault::Corrupt, 1.0).with(Fault::Expired, 1.0).with(Fault::Future, 1.0);
+    let builder = Sandbox::builder().time_scale(100.0).answer_deadline(Duration::from_secs(1)).chaos(chaos);
+    let world = World::start(builder, &sink, |_| {}).await;
+    let attempts = world.deliver_one().await;
+    assert_eq!(sink.seen().len(), 4);
+    assert!((400..1000).contains(&attempts[0].duration_ms), "{attempts:?}");
+}
+
+#[tokio::test]
+async fn after_forgeries_that_were_answered_late_the_genuine_token_is_of_its_own_time() {
+    // Each takes its time, but for the genuine one.
+    let sink = Sink::start(|count, _| Reply(200, Duration::from_millis(if count < 3 { 1800 } else { 0 })));
+    let sink = sink.await;
+    let chaos = Chaos::new(7).with(Fault::Corrupt, 1.0).with(Fault::Expired, 1.0).with(Fault::Future, 1.0);
+    let world = World::hasty(&sink, chaos).await;
+    let attempts = world.deliver_one().await;
+    let [corrupt, .., genuine] = &sink.seen()[..] else { unreachable!() };
+    let created = |seen: &Seen| seen.data("createdAt").parse::<DateTime<Utc>>().unwrap();
+    assert!((created(genuine) - created(corrupt)).num_seconds() >= 5);
+    let age = DateTime::<Utc>::from(genuine.time) - created(genuine);
+    assert!(age.num_seconds() < 2, "{age}");
+    assert_eq!(attempts[0].started_at.timestamp_millis(), created(genuine).timestamp_millis());
+    assert_eq!(world.sandbox.claims(1, 1).await.unwrap(), genuine.claims());
 }

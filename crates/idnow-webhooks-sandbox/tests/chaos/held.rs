@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use idnow_webhooks_sandbox::chaos::Fault;
-use idnow_webhooks_sandbox::model::DeliveryState;
+use idnow_webhooks_sandbox::model::{DeliveryState, EndpointChange};
 use idnow_webhooks_sandbox::{Chaos, Sandbox};
 
-use crate::support::{Sink, World};
+use crate::support::{Reply, Seen, Sink, World};
 
 #[tokio::test]
 async fn the_next_event_of_a_session_overtakes_the_one_before() {
@@ -125,4 +126,77 @@ async fn what_is_held_for_a_deleted_endpoint_is_not_sent() {
     assert_eq!(world.ended(1).await[0].state, DeliveryState::EndpointDeleted);
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(sink.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_held_goes_by_what_its_endpoint_is_when_it_is_sent() {
+    let (old, new) = (Sink::ok().await, Sink::ok().await);
+    let builder = Sandbox::builder().time_scale(10.0).chaos(Chaos::new(7).with(Fault::Delay, 1.0));
+    let world = World::start(builder, &old, |_| {}).await;
+    for _ in 0..5 {
+        world.event().await;
+    }
+    let change = EndpointChange { enabled: Some(false), url: Some(new.url.clone()), ..Default::default() };
+    world.sandbox.change_endpoint(world.endpoint.id, change).await.unwrap();
+    let before = old.seen().len();
+    // The longest delay is over by then.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let counts = world.sandbox.counts().await.unwrap().deliveries;
+    assert_eq!((counts.sending, new.seen().len()), (0, 0), "nothing is sent to a disabled endpoint");
+    let change = EndpointChange { enabled: Some(true), ..Default::default() };
+    world.sandbox.change_endpoint(world.endpoint.id, change).await.unwrap();
+    world.ended(5).await;
+    assert_eq!((old.seen().len(), new.seen().len()), (before, 5 - before), "it has another URL now");
+    assert!(new.seen().iter().all(|seen| seen.claims()["aud"] == new.url));
+}
+
+fn age(seen: &Seen) -> TimeDelta {
+    let created: DateTime<Utc> = seen.data("createdAt").parse().unwrap();
+    DateTime::<Utc>::from(seen.time) - created
+}
+
+/// With one place and a slow receiver, what was held waits once more.
+#[tokio::test]
+async fn what_is_held_is_signed_when_it_is_sent() {
+    let sink = Sink::start(|_, _| Reply(200, Duration::from_millis(150))).await;
+    let builder = Sandbox::builder().time_scale(10.0).chaos(Chaos::new(7).with(Fault::Delay, 1.0));
+    let world = World::start(builder, &sink, |new| new.concurrency = 1).await;
+    for _ in 0..30 {
+        world.event().await;
+    }
+    let deliveries = world.ended(30).await;
+    let seen = sink.seen();
+    let oldest = seen.iter().map(age).max().unwrap();
+    assert!(oldest < TimeDelta::milliseconds(900), "{oldest}");
+    // What is told of an attempt is what was sent.
+    for delivery in deliveries {
+        let sent = seen.iter().find(|seen| seen.data("eventId") == delivery.event_id.to_string());
+        let sent = sent.unwrap().claims();
+        assert_eq!(world.sandbox.claims(delivery.id, 1).await.unwrap(), sent);
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_that_are_held_do_not_stall_the_rest() {
+    let sink = Sink::ok().await;
+    let builder = Sandbox::builder().time_scale(10.0).chaos(Chaos::new(7).with(Fault::Reorder, 1.0));
+    let world = World::start(builder, &sink, |_| {}).await;
+    let first = world.event().await;
+    for _ in 0..1020 {
+        world.event().await;
+    }
+    let begun = Instant::now();
+    world.complete(first).await;
+    let has_arrived = |sequence: &str| {
+        let mut seen = sink.seen().into_iter();
+        seen.any(|seen| {
+            let data = &seen.claims()["data"];
+            data["payload"]["sessionId"] == first.to_string() && data["eventSequence"] == sequence
+        })
+    };
+    while !has_arrived("1") {
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", sink.seen().len());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(has_arrived("2"), "which has overtaken it");
 }

@@ -12,6 +12,7 @@
 
 mod forgeries;
 mod held;
+mod keys;
 mod repeatable;
 mod support;
 mod tokens;

@@ -1,8 +1,8 @@
 //! Tokens of genuine attempts that are hard to accept.
 
-use idnow_webhooks_sandbox::Chaos;
 use idnow_webhooks_sandbox::chaos::Fault;
 use idnow_webhooks_sandbox::model::KeyState;
+use idnow_webhooks_sandbox::{Chaos, Sandbox};
 
 use crate::support::{Sink, World};
 
@@ -35,7 +35,8 @@ async fn a_clock_that_is_wrong_shows_in_the_whole_token_and_in_its_claims_later(
 #[tokio::test]
 async fn keys_are_rotated_in_mid_flight_and_the_one_before_stays_published() {
     let sink = Sink::ok().await;
-    let world = World::hasty(&sink, Chaos::new(7).with(Fault::Rotate, 1.0)).await;
+    let builder = Sandbox::builder().time_scale(100.0).chaos(Chaos::new(7).with(Fault::Rotate, 1.0));
+    let world = World::start(builder, &sink, |_| {}).await;
     let before = world.sandbox.keys().await.unwrap().remove(0).id;
     let attempts = world.deliver_one().await;
     let keys = world.sandbox.keys().await.unwrap();

@@ -160,7 +160,7 @@ async fn who_guesses_has_to_wait() {
     let cookie = signed_in.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
     let mut guesses = 0;
     let answer = loop {
-        let answer = login("guess-guess-guess-guess").send().await.unwrap();
+        let answer = login(&format!("guess-guess-guess-{guesses}")).send().await.unwrap();
         if answer.status() != StatusCode::UNPROCESSABLE_ENTITY {
             break answer;
         }

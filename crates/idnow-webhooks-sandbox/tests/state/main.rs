@@ -10,6 +10,7 @@ mod persistence;
 mod plain_http;
 mod secrets;
 mod sessions;
+mod stop;
 mod time;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use idnow_webhooks::jwks::{JwksSource, Location};
@@ -23,13 +23,14 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::Failure;
+use super::{Failure, PATIENCE};
 use callbacks::Calls;
 
 pub(super) const PATH: &str = "/webhooks/idnow";
 
-/// How long keys that were asked for because of an unknown one are not asked for again.
-pub(super) const KEY_PAUSE: Duration = Duration::from_millis(300);
+/// How long keys that were asked for because of an unknown one are not asked for again. Longer than the demo takes, on
+/// whatever machine.
+const KEY_PAUSE: Duration = Duration::from_mins(10);
 /// A provider that retries soon is not kept waiting for long.
 const BUSY_LIMIT: Duration = Duration::from_millis(200);
 
@@ -150,10 +151,14 @@ impl Site {
 
     /// The callbacks that ran since the last time, once nothing is left to do.
     pub(super) async fn take_calls(&self, running: &Running) -> Result<Vec<String>, Failure> {
+        let give_up = Instant::now() + PATIENCE;
         loop {
             let backlog = running.store.backlog().await?;
             if backlog.waiting + backlog.running == 0 {
                 return Ok(self.calls.take());
+            }
+            if Instant::now() > give_up {
+                return Err(format!("the worker has not finished after {PATIENCE:?}: {backlog:?}").into());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

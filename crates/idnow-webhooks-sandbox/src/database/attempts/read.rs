@@ -28,14 +28,8 @@ pub(in crate::database) const LAST_ANSWERED: &str =
     "LEFT JOIN attempts a ON a.delivery = d.id AND a.number = (SELECT number FROM attempts
          WHERE delivery = d.id AND answer IS NOT NULL ORDER BY number DESC LIMIT 1)";
 
-/// At most `limit` of the attempts of a delivery, the last one first, of those before a number. That under way is the last.
-pub(crate) async fn list(
-    connection: &mut SqliteConnection,
-    delivery: i64,
-    before: i64,
-    limit: u32,
-) -> Result<Vec<Past>, sqlx::Error> {
-    let query = format!(
+pub(in crate::database) fn list_query() -> String {
+    format!(
         "SELECT {PAST}
          FROM (SELECT delivery, number, started_at, took, key, url, issuer, answer, faults FROM attempts
                WHERE delivery = ?1 AND number < ?2
@@ -43,8 +37,17 @@ pub(crate) async fn list(
                SELECT id, attempts, started_at, 0, key, url, issuer, NULL, NULL FROM deliveries
                WHERE id = ?1 AND attempts < ?2 AND started_at IS NOT NULL) a {NAMED}
          ORDER BY a.number DESC LIMIT ?3"
-    );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(delivery).bind(before).bind(limit);
+    )
+}
+
+/// At most `limit` of the attempts of a delivery, the last one first, of those before a number. That under way is the last.
+pub(crate) async fn list(
+    connection: &mut SqliteConnection,
+    delivery: i64,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<Past>, sqlx::Error> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(list_query())).bind(delivery).bind(before).bind(limit);
     let rows = rows.fetch_all(connection).await?;
     rows.iter().map(|row| past(row, 0)).collect()
 }

@@ -11,6 +11,38 @@ use crate::database::unit::{Fault, Unit, Work};
 use crate::live::Change;
 use crate::model::DeliveryState;
 
+/// Outcomes become history.
+pub(in crate::database) const ATTEMPTED: &str =
+    "INSERT INTO attempts (delivery, number, started_at, took, key, url, issuer, answer, faults)
+     SELECT d.id, d.attempts, coalesce(r.value ->> 9, d.started_at), r.value ->> 2,
+            coalesce(r.value ->> 8, d.key), d.url, d.issuer, r.value ->> 3, r.value ->> 7
+     FROM json_each(?1) r CROSS JOIN deliveries d ON d.id = r.value ->> 0
+     WHERE d.attempts = r.value ->> 1 AND d.started_at IS NOT NULL";
+
+/// What follows from them.
+pub(in crate::database) const FOLLOWED: &str =
+    "UPDATE deliveries SET state = r.state, next_at = r.next_at, dead_reason = r.dead_reason, started_at = NULL,
+         finished_at = iif(r.state = 0, NULL, coalesce(finished_at, ?2))
+     FROM (SELECT value ->> 0 AS id, value ->> 1 AS number, value ->> 4 AS state, value ->> 5 AS next_at,
+                  value ->> 6 AS dead_reason
+           FROM json_each(?1)) AS r
+     WHERE deliveries.id = r.id AND deliveries.attempts = r.number AND deliveries.started_at IS NOT NULL
+     RETURNING id, state";
+
+/// What was cut off becomes history.
+pub(in crate::database) const CUT_OFF: &str =
+    "INSERT INTO attempts (delivery, number, started_at, took, key, url, issuer, answer)
+     SELECT id, attempts, started_at, 0, key, url, issuer, NULL FROM deliveries
+     WHERE state = 1
+         AND (?1 IS NULL OR (id, attempts) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)))";
+
+/// And is due again.
+pub(in crate::database) const DUE_AGAIN: &str =
+    "UPDATE deliveries SET state = 0, next_at = ?2, base = base + 1, started_at = NULL
+     WHERE state = 1
+         AND (?1 IS NULL OR (id, attempts) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)))
+     RETURNING id, endpoint";
+
 /// Notes outcomes. One of an attempt that is not the last one of its delivery, or noted already, changes nothing.
 pub(in crate::database) async fn record(
     unit: &mut Unit<'_>,
@@ -35,32 +67,12 @@ pub(in crate::database) async fn record(
             recording.dead_reason.filter(|_| !deleted).map(Code::code),
             &recording.faults,
             recording.key,
+            recording.signed_at,
         ));
     }
     let rows = json(&rows)?;
-    sqlx::query(
-        "INSERT INTO attempts (delivery, number, started_at, took, key, url, issuer, answer, faults)
-         SELECT d.id, d.attempts, d.started_at, r.value ->> 2, coalesce(r.value ->> 8, d.key), d.url, d.issuer,
-                r.value ->> 3, r.value ->> 7
-         FROM json_each(?1) r CROSS JOIN deliveries d ON d.id = r.value ->> 0
-         WHERE d.attempts = r.value ->> 1 AND d.started_at IS NOT NULL",
-    )
-    .bind(&rows)
-    .execute(&mut *unit.connection)
-    .await?;
-    let noted = sqlx::query(
-        "UPDATE deliveries SET state = r.state, next_at = r.next_at, dead_reason = r.dead_reason, started_at = NULL,
-             finished_at = iif(r.state = 0, NULL, coalesce(finished_at, ?2))
-         FROM (SELECT value ->> 0 AS id, value ->> 1 AS number, value ->> 4 AS state, value ->> 5 AS next_at,
-                      value ->> 6 AS dead_reason
-               FROM json_each(?1)) AS r
-         WHERE deliveries.id = r.id AND deliveries.attempts = r.number AND deliveries.started_at IS NOT NULL
-         RETURNING id, state",
-    )
-    .bind(&rows)
-    .bind(unit.now)
-    .fetch_all(&mut *unit.connection)
-    .await?;
+    sqlx::query(ATTEMPTED).bind(&rows).execute(&mut *unit.connection).await?;
+    let noted = sqlx::query(FOLLOWED).bind(&rows).bind(unit.now).fetch_all(&mut *unit.connection).await?;
     for row in &noted {
         let (id, state) = (row.try_get(0)?, DeliveryState::decode(row.try_get(1)?)?);
         // Those of a deleted endpoint were counted when it was deleted.
@@ -79,21 +91,8 @@ pub(in crate::database) async fn give_up(
     attempts: Option<&[Begun]>,
 ) -> Result<(), sqlx::Error> {
     let attempts = attempts.map(|attempts| json(&attempts)).transpose()?;
-    sqlx::query(
-        "INSERT INTO attempts (delivery, number, started_at, took, key, url, issuer, answer)
-         SELECT id, attempts, started_at, 0, key, url, issuer, NULL FROM deliveries
-         WHERE state = 1
-             AND (?1 IS NULL OR (id, attempts) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)))",
-    )
-    .bind(&attempts)
-    .execute(&mut *unit.connection)
-    .await?;
-    let again = sqlx::query(
-        "UPDATE deliveries SET state = 0, next_at = ?2, base = base + 1, started_at = NULL
-         WHERE state = 1
-             AND (?1 IS NULL OR (id, attempts) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1)))
-         RETURNING id, endpoint",
-    );
+    sqlx::query(CUT_OFF).bind(&attempts).execute(&mut *unit.connection).await?;
+    let again = sqlx::query(DUE_AGAIN);
     for row in again.bind(&attempts).bind(unit.now).fetch_all(&mut *unit.connection).await? {
         let (id, endpoint) = (row.try_get(0)?, row.try_get(1)?);
         unit.outcome.tally.moved(DeliveryState::Sending, DeliveryState::Waiting, 1);

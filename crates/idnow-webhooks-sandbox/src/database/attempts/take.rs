@@ -15,7 +15,29 @@ use crate::database::unit::{Fault, Unit};
 use crate::error::Error;
 use crate::live::Change;
 use crate::model::{DeliveryState, Endpoint, Event};
-use crate::rules::retry::is_due;
+use crate::rules::retry::{furthest, is_due};
+
+/// What waits, the longest due first.
+pub(in crate::database) const WAITING: &str =
+    "SELECT d.id, d.attempts, d.base, d.next_at, e.uuid, e.kind, e.sequence, e.status, e.last_step, e.occurred_at,
+            s.uuid
+     FROM deliveries d CROSS JOIN events e ON e.id = d.event CROSS JOIN sessions s ON s.id = e.session
+     WHERE d.state = 0 AND d.endpoint = ?1 ORDER BY d.next_at LIMIT ?2";
+
+/// What waits beyond a time, in the same order, without the first so many.
+pub(in crate::database) const BEYOND: &str =
+    "SELECT d.id, d.attempts, d.base, d.next_at, e.uuid, e.kind, e.sequence, e.status, e.last_step, e.occurred_at,
+            s.uuid
+     FROM deliveries d CROSS JOIN events e ON e.id = d.event CROSS JOIN sessions s ON s.id = e.session
+     WHERE d.state = 0 AND d.endpoint = ?1 AND d.next_at > ?3 ORDER BY d.next_at LIMIT ?2 OFFSET ?4";
+
+pub(in crate::database) const BEGIN: &str =
+    "UPDATE deliveries SET state = 1, next_at = NULL, attempts = attempts + 1, started_at = ?2, key = ?3, issuer = ?4,
+         url = (SELECT url FROM endpoints WHERE endpoints.id = deliveries.endpoint)
+     WHERE id IN (SELECT value FROM json_each(?1))";
+
+pub(in crate::database) const PUT_OFF: &str =
+    "UPDATE deliveries SET next_at = ?2 WHERE id IN (SELECT value FROM json_each(?1))";
 
 /// Begins attempts. What each caller gets is as it was asked for, in the same order.
 pub(in crate::database) async fn take(
@@ -42,17 +64,8 @@ pub(in crate::database) async fn take(
         return Ok(all);
     }
     let key = unit.known.active_key().map_or(0, |key| key.row);
-    sqlx::query(
-        "UPDATE deliveries SET state = 1, next_at = NULL, attempts = attempts + 1, started_at = ?2, key = ?3, issuer = ?4,
-             url = (SELECT url FROM endpoints WHERE endpoints.id = deliveries.endpoint)
-         WHERE id IN (SELECT value FROM json_each(?1))",
-    )
-    .bind(json(&begun)?)
-    .bind(unit.now)
-    .bind(key)
-    .bind(terms.issuer)
-    .execute(&mut *unit.connection)
-    .await?;
+    let query = sqlx::query(BEGIN).bind(json(&begun)?).bind(unit.now).bind(key).bind(terms.issuer);
+    query.execute(&mut *unit.connection).await?;
     let count = i64::try_from(begun.len()).unwrap_or_default();
     unit.outcome.tally.moved(DeliveryState::Waiting, DeliveryState::Sending, count);
     for id in begun {
@@ -61,29 +74,27 @@ pub(in crate::database) async fn take(
     Ok(all)
 }
 
-/// `already` have been served in this transaction: nothing is left of what was due then.
+/// `already` have been served in this transaction: what they were given still looks as if it waited.
 async fn find(unit: &mut Unit<'_>, taking: &Taking, already: &[Uuid], terms: &Terms) -> Result<Taken, Fault> {
     let (row, endpoint) = unit.known.endpoint(taking.endpoint)?;
     let key = unit.known.active_key()?;
     let mut taken = Taken { endpoint: endpoint.clone(), key: key.clone(), due: Vec::new(), next: None };
-    if !taken.endpoint.enabled || already.contains(&taking.endpoint) {
+    if !taken.endpoint.enabled {
+        return Ok(taken);
+    }
+    if already.contains(&taking.endpoint) {
+        // More may be due than they were given.
+        taken.next = Some(time(unit.now));
         return Ok(taken);
     }
     let limit = usize::try_from(taking.limit).unwrap_or(usize::MAX);
     // One more than is wanted, to know when the next one is due.
-    let rows = sqlx::query(
-        "SELECT d.id, d.attempts, d.base, d.next_at, e.uuid, e.kind, e.sequence, e.status, e.last_step, e.occurred_at,
-                s.uuid
-         FROM deliveries d CROSS JOIN events e ON e.id = d.event CROSS JOIN sessions s ON s.id = e.session
-         WHERE d.state = 0 AND d.endpoint = ?1 ORDER BY d.next_at LIMIT ?2",
-    )
-    .bind(row)
-    .bind(i64::from(taking.limit).saturating_add(1))
-    .fetch_all(&mut *unit.connection)
-    .await?;
+    let wanted = i64::from(taking.limit).saturating_add(1);
+    let rows = sqlx::query(WAITING).bind(row).bind(wanted).fetch_all(&mut *unit.connection).await?;
+    let beyond = beyond(unit, row, &rows, limit, terms).await?;
     let mut unreadable = Vec::new();
-    for row in &rows {
-        let due_at = row.try_get::<Option<Micros>, _>(3)?.unwrap_or_default();
+    for row in rows.iter().chain(&beyond) {
+        let due_at = due_at(row)?;
         if !is_due(due_at, unit.now, terms.longest_wait) || taken.due.len() >= limit {
             taken.next.get_or_insert(time(due_at));
             continue;
@@ -103,6 +114,33 @@ async fn find(unit: &mut Unit<'_>, taking: &Taking, already: &[Uuid], terms: &Te
         taken.next = Some(time(unit.now));
     }
     Ok(taken)
+}
+
+fn due_at(row: &SqliteRow) -> Result<Micros, sqlx::Error> {
+    Ok(row.try_get::<Option<Micros>, _>(3)?.unwrap_or_default())
+}
+
+/// What lies behind the first rows and is [due](is_due) all the same, as the clock was set back.
+async fn beyond(
+    unit: &mut Unit<'_>,
+    endpoint: i64,
+    first: &[SqliteRow],
+    limit: usize,
+    terms: &Terms,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    if first.len() <= limit {
+        return Ok(Vec::new());
+    }
+    let furthest = furthest(unit.now, terms.longest_wait);
+    let (mut due, mut seen) = (0, 0_i64);
+    for row in first {
+        let at = due_at(row)?;
+        due += usize::from(is_due(at, unit.now, terms.longest_wait));
+        seen += i64::from(at > furthest);
+    }
+    let Some(room) = limit.checked_sub(due).filter(|room| *room > 0) else { return Ok(Vec::new()) };
+    let beyond = sqlx::query(BEYOND).bind(endpoint).bind(i64::try_from(room).unwrap_or(i64::MAX));
+    beyond.bind(furthest).bind(seen).fetch_all(&mut *unit.connection).await
 }
 
 fn due(row: &SqliteRow, endpoint: &Endpoint, now: Micros, terms: &Terms) -> Result<Due, sqlx::Error> {
@@ -133,7 +171,7 @@ fn due(row: &SqliteRow, endpoint: &Endpoint, now: Micros, terms: &Terms) -> Resu
 
 /// So that what cannot be read now does not keep the rest from being sent.
 async fn put_off(unit: &mut Unit<'_>, ids: &[i64], terms: &Terms) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET next_at = ?2 WHERE id IN (SELECT value FROM json_each(?1))")
+    sqlx::query(PUT_OFF)
         .bind(json(&ids)?)
         .bind(unit.now.saturating_add(terms.longest_wait))
         .execute(&mut *unit.connection)

@@ -36,12 +36,15 @@ pub(super) fn course(row: &SqliteRow) -> Result<Course, sqlx::Error> {
     Ok(Course { row: row.try_get(0)?, session, last_event: row.try_get(8)? })
 }
 
+pub(in crate::database) fn one_query() -> String {
+    format!("SELECT {COLUMNS} WHERE s.id = ?1 AND s.uuid = ?2")
+}
+
 pub(crate) async fn by_id(
     connection: &mut SqliteConnection,
     id: Uuid,
 ) -> Result<Option<Session>, sqlx::Error> {
-    let query = format!("SELECT {COLUMNS} WHERE s.id = ?1 AND s.uuid = ?2");
-    let row = sqlx::query(sqlx::AssertSqlSafe(query))
+    let row = sqlx::query(sqlx::AssertSqlSafe(one_query()))
         .bind(row_of(id))
         .bind(id.as_bytes().as_slice())
         .fetch_optional(connection)
@@ -57,12 +60,21 @@ pub(crate) async fn list(
     offset: i64,
     limit: u32,
 ) -> Result<Vec<(i64, Session)>, sqlx::Error> {
+    let rows = list_query(filter, before, offset, limit).build().fetch_all(connection).await?;
+    rows.iter().map(|row| course(row).map(|course| (course.row, course.session))).collect()
+}
+
+pub(in crate::database) fn list_query(
+    filter: &SessionFilter,
+    before: i64,
+    offset: i64,
+    limit: u32,
+) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(COLUMNS).push(" WHERE s.id < ").push_bind(before);
     narrow(&mut query, filter);
     query.push(" ORDER BY s.id DESC LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
-    let rows = query.build().fetch_all(connection).await?;
-    rows.iter().map(|row| course(row).map(|course| (course.row, course.session))).collect()
+    query
 }
 
 pub(crate) async fn count(

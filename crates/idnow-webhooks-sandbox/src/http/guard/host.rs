@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use url::Url;
 
 use crate::http::problem::{Code, Problem};
 
+const SEC_FETCH_DEST: &str = "sec-fetch-dest";
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Where the sandbox is.
@@ -104,6 +105,21 @@ impl Place {
             "pages of other sites may not change anything here: send the request from a program, without `Origin` \
              and `Sec-Fetch-Site`, or from a page of the sandbox itself; behind a proxy, the sandbox must be started with \
              the address that the browser shows as its base URL (`--base-url`)",
+        ))
+    }
+
+    /// A page of another site cannot read the answer, but it could take up the places of those who may. A link there may be
+    /// followed.
+    pub(super) fn check_reader(headers: &HeaderMap) -> Result<(), Problem> {
+        let elsewhere = |site: &HeaderValue| site != "same-origin" && site != "none";
+        let followed = headers.get(SEC_FETCH_DEST).is_some_and(|destination| destination == "document");
+        if followed || !headers.get_all(SEC_FETCH_SITE).iter().any(elsewhere) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Code::CrossSite,
+            "pages of other sites may not ask for anything here: send the request from a program, without `Sec-Fetch-Site`, \
+             or from a page of the sandbox itself",
         ))
     }
 

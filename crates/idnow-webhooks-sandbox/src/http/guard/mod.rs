@@ -125,7 +125,7 @@ impl Guard {
         if same(token.expose().as_bytes(), given).into() {
             return Ok(());
         }
-        self.throttle.wrong(client, now);
+        self.throttle.wrong(client, given, now);
         Err(Refusal::WrongToken)
     }
 }
@@ -134,6 +134,7 @@ impl Guard {
 pub(crate) async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let checked = guard
         .check_site(request.method(), request.uri(), request.headers())
+        .and_then(|()| Place::check_reader(request.headers()))
         .and_then(|()| guard.admits(peer(request.extensions()), request.headers()));
     match checked {
         Ok(()) => next.run(request).await,

@@ -228,10 +228,12 @@ fn who_guesses_is_slowed_down_wherever_and_keeps_nobody_else_out() {
     let cookie = guard.sign_in(guesser, &none, TOKEN).unwrap().unwrap();
     let cookie = headers(&[("cookie", cookie.to_str().unwrap().split(';').next().unwrap())]);
     for number in 0..throttle::AT_ONCE {
+        let guess = format!("wrong number {number}");
         if number % 2 == 0 {
-            assert_eq!(guard.sign_in(guesser, &none, "wrong"), Err(Refusal::WrongToken));
+            assert_eq!(guard.sign_in(guesser, &none, &guess), Err(Refusal::WrongToken));
         } else {
-            assert_eq!(guard.admits(guesser, &wrong).unwrap_err().code(), Code::Unauthorized);
+            let guess = headers(&[("authorization", &format!("Bearer {guess}"))]);
+            assert_eq!(guard.admits(guesser, &guess).unwrap_err().code(), Code::Unauthorized);
         }
         // Who sends nothing does not guess.
         assert_eq!(guard.admits(guesser, &none).unwrap_err().code(), Code::Unauthorized);

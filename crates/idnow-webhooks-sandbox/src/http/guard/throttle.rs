@@ -1,6 +1,7 @@
 //! Bounds how fast the access token can be guessed.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,33 +16,54 @@ const MOST: usize = 1024;
 /// Counts wrong tokens, apart for each client: who guesses keeps nobody else out. Behind a proxy all are one.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    /// When the wrong tokens of a client will be forgotten.
-    forgotten: Mutex<HashMap<IpAddr, Instant>>,
+    clients: Mutex<HashMap<IpAddr, Client>>,
+    salt: RandomState,
+}
+
+#[derive(Debug)]
+struct Client {
+    /// When all its wrong tokens will be forgotten.
+    forgotten: Instant,
+    /// Salted hashes of the last ones, the latest first. To send one of them again is no guess: a program that goes on with
+    /// an old token keeps nobody out who has the right one, and may come from the same address.
+    last: [Option<u64>; 4],
 }
 
 impl Throttle {
     /// Whether a token of this client is looked at now; if not, how long it has to wait.
     pub(super) fn check(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
-        let forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = forgotten.get(&key(client)).or_else(|| forgotten.get(&REST)).copied().unwrap_or(now);
-        match until.saturating_duration_since(now).checked_sub(PAUSE * (AT_ONCE - 1)) {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = clients.get(&key(client)).or_else(|| clients.get(&REST));
+        match known
+            .map_or(now, |known| known.forgotten)
+            .saturating_duration_since(now)
+            .checked_sub(PAUSE * (AT_ONCE - 1))
+        {
             Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(()),
         }
     }
 
-    /// The client has sent a wrong one.
-    pub(super) fn wrong(&self, client: IpAddr, now: Instant) {
-        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The client has sent this, which is wrong.
+    pub(super) fn wrong(&self, client: IpAddr, token: &[u8], now: Instant) {
+        let token = self.salt.hash_one(token);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let mut client = key(client);
-        if !forgotten.contains_key(&client) && forgotten.len() >= MOST {
-            forgotten.retain(|_, until| *until > now);
-            if forgotten.len() >= MOST {
+        if !clients.contains_key(&client) && clients.len() >= MOST {
+            clients.retain(|_, known| known.forgotten > now);
+            if clients.len() >= MOST {
                 client = REST;
             }
         }
-        let until = forgotten.entry(client).or_insert(now);
-        *until = (*until).max(now) + PAUSE;
+        let known = clients.entry(client).or_insert(Client { forgotten: now, last: [None; 4] });
+        if known.last.contains(&Some(token)) {
+            return;
+        }
+        known.last.rotate_right(1);
+        if let Some(latest) = known.last.first_mut() {
+            *latest = Some(token);
+        }
+        known.forgotten = known.forgotten.max(now) + PAUSE;
     }
 }
 
@@ -60,6 +82,8 @@ fn key(client: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn address(text: &str) -> IpAddr {
@@ -70,7 +94,8 @@ mod tests {
     fn guesses(throttle: &Throttle, client: &str, now: Instant) -> u32 {
         let mut guesses = 0;
         while throttle.check(address(client), now).is_ok() {
-            throttle.wrong(address(client), now);
+            let token = Uuid::new_v4();
+            throttle.wrong(address(client), token.as_bytes(), now);
             guesses += 1;
             assert!(guesses < 10 * AT_ONCE, "there is no end");
         }
@@ -86,6 +111,21 @@ mod tests {
         assert_eq!(guesses(&throttle, "10.0.0.1", now + PAUSE), 1);
         assert_eq!(guesses(&throttle, "10.0.0.1", now + 10 * PAUSE), 9);
         assert_eq!(guesses(&throttle, "10.0.0.1", now + 1000 * PAUSE), AT_ONCE);
+    }
+
+    #[test]
+    fn the_same_wrong_token_again_is_no_guess() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        let client = address("127.0.0.1");
+        for _ in 0..10 * AT_ONCE {
+            for token in ["of yesterday", "of the day before"] {
+                throttle.wrong(client, token.as_bytes(), now);
+            }
+        }
+        assert_eq!(guesses(&throttle, "127.0.0.1", now), AT_ONCE - 2);
+        // What was sent long before may be counted again.
+        throttle.wrong(client, b"of yesterday", now);
+        assert_eq!(throttle.check(client, now), Err(2 * PAUSE));
     }
 
     #[test]
@@ -105,13 +145,13 @@ mod tests {
     fn however_many_there_are_nothing_grows() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         for number in 0..5000_u32 {
-            throttle.wrong(IpAddr::V4((0x0a00_0000 + number).into()), now);
+            throttle.wrong(IpAddr::V4((0x0a00_0000 + number).into()), &number.to_be_bytes(), now);
         }
-        assert!(throttle.forgotten.lock().unwrap().len() <= MOST + 1);
+        assert!(throttle.clients.lock().unwrap().len() <= MOST + 1);
         assert!(throttle.check(address("10.200.0.1"), now).is_err(), "the rest is counted together");
         // Room is made for new ones when old ones are forgotten.
         let later = now + 10_000 * PAUSE;
         assert_eq!(guesses(&throttle, "10.200.0.1", later), AT_ONCE);
-        assert!(throttle.forgotten.lock().unwrap().len() <= 2);
+        assert!(throttle.clients.lock().unwrap().len() <= 2);
     }
 }

@@ -37,6 +37,10 @@ async fn list_keys(State(api): State<Arc<Api>>) -> Result<Json<Vec<Key>>, Proble
             status = 201, description = "The new key.", body = Key,
             headers(("Location" = String, description = "Where keys are listed.")),
         ),
+        (
+            status = 409, description = "`conflict`: 100 keys are published, retire old ones.", body = Problem,
+            content_type = "application/problem+json",
+        ),
     ),
 )]
 async fn rotate_keys(State(api): State<Arc<Api>>) -> Result<Created<Key>, Problem> {

@@ -72,6 +72,32 @@ async fn with_its_endpoint_a_delivery_ends_and_its_history_stays() {
 }
 
 #[tokio::test]
+async fn nothing_is_left_of_the_headers_of_a_deleted_endpoint() {
+    let (_folder, path) = file();
+    let bench = open(&path, None).await;
+    let mut new = NewEndpoint::new(bench.flow, "staging", "https://a.example/");
+    // As many as fill several pages of the file.
+    for number in 0..20 {
+        let value = format!("hush-{number:02}-").repeat(100);
+        new.headers.push(crate::model::Header { name: format!("X-{number}"), value });
+    }
+    let kept = NewEndpoint {
+        headers: vec![crate::model::Header { name: "X-Kept".into(), value: "not-deleted".into() }],
+        ..new.clone()
+    };
+    let endpoint = bench.database().write(CreateEndpoint(new)).await.unwrap().id;
+    bench.database().write(CreateEndpoint(kept)).await.unwrap();
+    bench.delete(endpoint).await;
+    bench.close().await;
+    // Closed, everything is in the file.
+    let bytes = std::fs::read(&path).unwrap();
+    let holds = |part: &str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
+    assert!(holds("not-deleted"), "it is the right file");
+    let left: Vec<_> = (0..20).filter(|number| holds(&format!("hush-{number:02}-hush"))).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
 async fn dead_letters_of_an_endpoint_come_back_in_steps() {
     let (_folder, path) = file();
     let bench = open(&path, None).await;

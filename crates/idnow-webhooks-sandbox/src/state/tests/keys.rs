@@ -1,3 +1,5 @@
+use idnow_webhooks_core::keys::KeySet;
+
 use super::*;
 use crate::database::keys::Retire;
 use crate::database::tests::Raw;
@@ -37,16 +39,41 @@ async fn a_retired_key_has_no_private_half_and_its_history_still_names_it() {
 }
 
 #[tokio::test]
+async fn no_more_keys_are_published_than_our_own_receiver_reads() {
+    let (_folder, path) = file();
+    let bench = open(&path, None).await;
+    let activate = || {
+        let (kid, pkcs8) = key();
+        bench.database().write(Activate { kid, pkcs8 })
+    };
+    let refused = loop {
+        if let Err(refused) = activate().await {
+            break refused;
+        }
+    };
+    assert!(
+        matches!(&refused, Error::Conflict { reason } if reason.contains("retire old ones")),
+        "{refused:?}"
+    );
+    let known = bench.database().now_known();
+    let keys: Vec<_> = known.keys.iter().map(|entry| entry.public.jwk()).collect();
+    assert_eq!(keys.len(), 100);
+    KeySet::from_jwks(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+    bench.database().write(Retire(known.keys[0].public.id.clone())).await.unwrap();
+    activate().await.unwrap();
+}
+
+#[tokio::test]
 async fn only_keys_that_are_published_count() {
     let (_folder, path) = file();
     let bench = open(&path, None).await;
-    let more = "WITH RECURSIVE n (n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 1098)
+    let more = "WITH RECURSIVE n (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM n WHERE n < 1098)
                 INSERT INTO keys (id, kid, modulus, exponent, pkcs8, state, created_at)
                 SELECT n.n, 'kid-' || n.n, x'01', x'03', NULL, 2, 0 FROM n";
     bench.database().write(Raw(more)).await.unwrap();
     let flow = bench.close().await;
     let bench = open(&path, Some(flow)).await;
-    assert_eq!(bench.database().now_known().keys.len(), 1000);
+    assert_eq!(bench.database().now_known().keys.len(), 100);
     let activate = || {
         let (kid, pkcs8) = key();
         bench.database().write(Activate { kid, pkcs8 })
@@ -58,5 +85,5 @@ async fn only_keys_that_are_published_count() {
     let bench = open(&path, Some(flow)).await;
     let (kid, pkcs8) = key();
     let error = bench.database().write(Activate { kid, pkcs8 }).await.unwrap_err();
-    assert!(matches!(&error, Error::Conflict { reason } if reason.contains("retire some")), "{error:?}");
+    assert!(matches!(&error, Error::Conflict { reason } if reason.contains("retire old ones")), "{error:?}");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::database::sessions::{self, Drive};
+use crate::database::sessions::{self, Drive, Expire};
 use crate::database::tests::Raw;
 use crate::model::{Outcome, SessionStatus, Step};
 
@@ -104,6 +104,73 @@ async fn what_waits_longer_than_any_wait_is_due() {
     ids.sort_unstable();
     assert_eq!(ids, [1, 3]);
     assert!((50..=60).contains(&(taken.next.unwrap() - clock::now()).num_seconds()));
+}
+
+/// The clock was set back, and what waits within the longest wait fills all places.
+#[tokio::test]
+async fn what_waits_longer_than_any_wait_is_due_however_many_wait_before_it() {
+    let (_folder, path) = file();
+    let bench = open(&path, None).await;
+    let endpoint = bench.endpoint("https://a.example/").await;
+    bench.sessions(9).await;
+    raw(
+        &bench,
+        "UPDATE deliveries SET next_at = next_at + 60000000 WHERE id IN (2, 3, 4, 5);
+         UPDATE deliveries SET next_at = next_at + 3600000000 WHERE id > 5",
+    )
+    .await;
+    let ids = |taken: &Taken| taken.due.iter().map(|due| due.delivery).collect::<Vec<_>>();
+    // In the first rows are 1 to 3; then 2 and 3; then 2 to 8, and only 9 is behind those.
+    let first = bench.take(endpoint, 2).await;
+    assert_eq!(ids(&first), [1, 6]);
+    let second = bench.take(endpoint, 1).await;
+    assert_eq!(ids(&second), [7]);
+    let third = bench.take(endpoint, 4).await;
+    assert_eq!(ids(&third), [8, 9]);
+    assert!((50..=60).contains(&(third.next.unwrap() - clock::now()).num_seconds()));
+    assert_eq!(bench.counts(), [4, 5, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn who_comes_second_to_the_same_endpoint_is_told_to_come_again() {
+    let (_folder, path) = file();
+    let bench = open(&path, None).await;
+    let endpoint = bench.endpoint("https://a.example/").await;
+    bench.sessions(2).await;
+    let take = || bench.state.take_due(endpoint, 1);
+    let (first, second) = tokio::join!(take(), take());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.due.len(), second.due.len()), (1, 0), "they were served by one commit");
+    assert!(second.next.expect("one waits") <= clock::now());
+}
+
+/// It would also be looked for again and again, without a pause.
+#[tokio::test]
+async fn a_session_that_cannot_be_read_does_not_keep_others_from_expiring() {
+    let (_folder, path) = file();
+    let bench = open(&path, None).await;
+    let create = || Create { flow: bench.flow, environment: "staging".into(), ttl: 1, runs: vec![&[]] };
+    for _ in 0..3 {
+        bench.database().write(create()).await.unwrap();
+    }
+    let other = bench.database().write(create()).await.unwrap().remove(0);
+    raw(&bench, "UPDATE sessions SET last_step = 'nonsense' WHERE id < 4").await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let expire = || bench.database().write(Expire { limit: 2 });
+    let next = expire().await.unwrap();
+    assert!(next.unwrap() <= clock::now().timestamp_micros(), "it was not looked at all of them");
+    let next = expire().await.unwrap().unwrap() - clock::now().timestamp_micros();
+    assert!((3_500_000_000..=3_600_000_000).contains(&next), "{next}");
+    let mut reader = bench.database().reader().await.unwrap();
+    let now = sessions::by_id(&mut reader, other.id).await.unwrap().unwrap();
+    assert_eq!(now.status, SessionStatus::Expired);
+    drop(reader);
+    let tally = bench.database().tally();
+    assert_eq!(tally.session_count(SessionStatus::Created), 3);
+    // They end like any other once they can be read again.
+    raw(&bench, "UPDATE sessions SET last_step = NULL, expires_at = expires_at - 3600000000").await;
+    while expire().await.unwrap().is_some() {}
+    assert_eq!(bench.database().tally().session_count(SessionStatus::Expired), 4);
 }
 
 #[tokio::test]
