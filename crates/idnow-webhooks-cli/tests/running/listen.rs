@@ -1,7 +1,8 @@
 use std::io::BufRead as _;
 use std::net::TcpListener;
 
-use idnow_webhooks_testkit::{KeyServer, Provider, SampleEvent, SigningKey};
+use idnow_webhooks::{Clock as _, SystemClock};
+use idnow_webhooks_testkit::{FixedClock, KeyServer, Provider, SampleEvent, SigningKey};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
@@ -57,6 +58,8 @@ pub(crate) async fn post(url: &str, token: String) -> Response {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_printed_as_it_was_signed() {
     let mut setup = Setup::new(&[], &[]);
+    // What is compared with is made later.
+    setup.provider = setup.provider.clone().with_clock(FixedClock::at(SystemClock.now()));
     // What no handler knows is shown too, and what could move a terminal's cursor is escaped.
     let event = SampleEvent::completed().with_session_id(SESSION).set("payload.note", "\u{9b}2J\u{202e}\n");
     let response = setup.deliver(&event).await;

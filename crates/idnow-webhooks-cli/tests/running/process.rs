@@ -43,7 +43,7 @@ impl Ended {
     }
 }
 
-/// A command that runs until it is stopped. It is killed when it is dropped.
+/// A command that runs until it is stopped. It is stopped when it is dropped, so that it leaves nothing behind.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -147,6 +147,15 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let began = Instant::now();
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.signal("TERM");
+        }
+        while began.elapsed() < Duration::from_secs(5)
+            && self.child.try_wait().is_ok_and(|ended| ended.is_none())
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

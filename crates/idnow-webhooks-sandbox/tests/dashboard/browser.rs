@@ -52,12 +52,15 @@ impl Scheme {
 
 impl Browser {
     pub(crate) async fn open() -> Self {
+        let profile = tempfile::tempdir().unwrap();
         let mut process = Command::new(program(
             &["chromedriver"],
             "CHROMEWEBDRIVER",
             "chromedriver, on Debian: apt-get install chromium-driver",
         ))
         .arg("--port=0")
+        // Or else the browser leaves a folder behind.
+        .env("TMPDIR", profile.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -65,7 +68,6 @@ impl Browser {
         .unwrap();
         let port = port_of(&mut process);
         let mut driver = Driver { process, port, session: String::new() };
-        let profile = tempfile::tempdir().unwrap();
         let capabilities = json!({
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL"},
