@@ -19,20 +19,27 @@ use crate::ops::{
 use crate::unit::Work;
 use crate::writer::{Task, insert_alone};
 
+/// What a runtime needs to end all of its tasks, where none blocks.
+const STOPS_WITHIN: Duration = Duration::from_millis(500);
+
 impl SqliteStore {
     async fn enter<T>(
         &self,
         task: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Task,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
-        let stopped = || {
-            StoreError::unavailable(
-                "the task that writes has ended, as the Tokio runtime in which the store was opened has stopped, \
-                     or it has crashed: restart",
-            )
-        };
-        self.inner.queue.send(task(sender)).await.map_err(|_| stopped())?;
-        receiver.await.map_err(|_| stopped())?
+        if self.inner.queue.send(task(sender)).await.is_ok()
+            && let Ok(result) = receiver.await
+        {
+            return result;
+        }
+        // A runtime that stops ends its tasks one after the other. If the caller is one of them, there is nothing to tell:
+        // it goes no further than this.
+        tokio::time::sleep(STOPS_WITHIN).await;
+        Err(StoreError::unavailable(
+            "the task that writes has ended, as the Tokio runtime in which the store was opened has stopped, or it has \
+             crashed: restart",
+        ))
     }
 
     async fn run<W: Work>(&self, work: W) -> Result<W::Output, StoreError> {

@@ -3,6 +3,7 @@
 use crate::common::*;
 use idnow_webhooks_core::store::*;
 use idnow_webhooks_sqlite::sqlx;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,4 +261,36 @@ async fn an_insertion_writes_only_where_the_last_one_did() {
     let written = pages(&folder.file()) - before;
     // The row, its place in the queue, and now and then what is above them.
     assert!((200..280).contains(&written), "{written} pages for 100 insertions");
+}
+
+#[test]
+fn nobody_hears_of_an_error_while_the_runtime_stops() {
+    for _ in 0..200 {
+        let folder = Folder::new();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let store = runtime.block_on(folder.store());
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        for _ in 0..8 {
+            let (store, errors) = (store.clone(), Arc::clone(&errors));
+            runtime.spawn(async move {
+                while store.claim(all(1)).await.map_err(|error| errors.lock().unwrap().push(error)).is_ok() {}
+            });
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        drop(runtime);
+        assert_eq!(errors.lock().unwrap().first().map(ToString::to_string), None);
+    }
+}
+
+#[test]
+fn a_store_whose_runtime_has_stopped_says_so() {
+    let folder = Folder::new();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = runtime().block_on(folder.store());
+    let refused = runtime().block_on(store.claim(all(1))).unwrap_err();
+    assert!(
+        refused.to_string().contains("the Tokio runtime in which the store was opened has stopped"),
+        "{refused}"
+    );
 }
