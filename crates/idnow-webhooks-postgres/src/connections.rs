@@ -1,6 +1,5 @@
 //! The store's own connections, and what is known when there are none to be had.
 
-use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use tokio::sync::oneshot;
 
-use crate::error::code;
+use crate::error::{code, known};
 
 /// So long may a connection take before somebody asks why.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -232,25 +231,3 @@ impl Connections {
 fn is_full(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == "53300")
 }
-
-/// What an attempt to connect has failed with, for all who learn of it.
-#[derive(Debug)]
-struct Cause(Arc<sqlx::Error>);
-
-fn known(why: Arc<sqlx::Error>) -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other(Cause(why)))
-}
-
-/// The error that was the cause, if somebody else has come upon it.
-pub(crate) fn cause(error: &sqlx::Error) -> &sqlx::Error {
-    let sqlx::Error::Io(io) = error else { return error };
-    io.get_ref().and_then(|inner| inner.downcast_ref()).map_or(error, |Cause(why)| why)
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Cause {}

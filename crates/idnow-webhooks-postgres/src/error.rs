@@ -1,11 +1,10 @@
 //! What can go wrong, in words that say what to do, and never an address or a password.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use idnow_webhooks_core::store::StoreError;
-
-use crate::connections::cause;
 
 /// A database that cannot be opened as a store.
 #[derive(thiserror::Error)]
@@ -132,3 +131,25 @@ pub(crate) fn is_serialization_failure(error: &sqlx::Error) -> bool {
 pub(crate) fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
+
+/// What an attempt to connect has failed with, for all who learn of it.
+#[derive(Debug)]
+struct Cause(Arc<sqlx::Error>);
+
+pub(crate) fn known(why: Arc<sqlx::Error>) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(Cause(why)))
+}
+
+/// The error that was the cause, if somebody else has come upon it.
+fn cause(error: &sqlx::Error) -> &sqlx::Error {
+    let sqlx::Error::Io(io) = error else { return error };
+    io.get_ref().and_then(|inner| inner.downcast_ref()).map_or(error, |Cause(why)| why)
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Cause {}

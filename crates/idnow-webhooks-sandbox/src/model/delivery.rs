@@ -39,6 +39,7 @@ pub struct Delivery {
 /// How far a delivery has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DeliveryState {
     /// For its first or next attempt.
     Waiting,
@@ -72,6 +73,7 @@ impl DeliveryState {
 /// Why a delivery was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DeadReason {
     /// All retries were used up.
     RetriesExhausted,

@@ -109,6 +109,7 @@ impl fmt::Debug for Header {
 /// Where a delivery carries its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TokenPlace {
     /// The token is the body, `Content-Type: application/jwt`.
     #[default]

@@ -32,6 +32,7 @@ pub struct Event {
 
 /// The events that the provider documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[non_exhaustive]
 pub enum EventKind {
     /// The flow is initialised and ready to start.
     #[serde(rename = "session.created")]

@@ -18,6 +18,7 @@ pub struct Key {
 /// What a key is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum KeyState {
     /// It signs, and is published. There is one.
     Active,

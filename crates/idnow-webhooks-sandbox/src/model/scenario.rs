@@ -27,6 +27,7 @@ impl Scenario {
 /// How the sessions of a scenario end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ScenarioKind {
     /// The person begins, and is identified.
     HappyPath,

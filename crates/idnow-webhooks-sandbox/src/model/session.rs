@@ -37,6 +37,7 @@ pub struct Session {
 /// Where a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[non_exhaustive]
 pub enum SessionStatus {
     /// Ready to start.
     Created,
@@ -78,6 +79,7 @@ impl SessionStatus {
 /// How a completed session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// The person was identified.
     #[default]
@@ -115,6 +117,7 @@ pub struct NewSession {
 /// What happens to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "step", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Step {
     /// The person begins. There is no event for it.
     Start,

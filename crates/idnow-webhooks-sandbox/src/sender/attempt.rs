@@ -4,14 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 
-use super::echo;
-use super::hard;
-use super::message::Message;
-use super::token::Data;
-use crate::chaos::Inflicted;
+use super::plain::Sent;
+use super::{hard, plain};
 use crate::chaos::dice::Plan;
 use crate::error::Error;
 use crate::keys::SigningKey;
@@ -46,7 +42,7 @@ impl Attempt {
         let Self { endpoint, key, due, plan } = self;
         let sent = caught(async {
             match &plan {
-                None => plainly(state, &endpoint, &due, &key).await,
+                None => plain::send(state, &endpoint, &due, &key).await,
                 Some(plan) => hard::send(state, &endpoint, &due, &key, plan).await,
             }
         });
@@ -59,38 +55,6 @@ impl Attempt {
         note(state, &due, Made { took, answer, verdict, faults, key, signed_at }).await;
         if verdict == Verdict::Retry { End::WaitsAgain } else { End::Final }
     }
-}
-
-/// What has come of an attempt.
-pub(super) struct Sent {
-    pub(super) answer: Answer,
-    /// From the genuine request to its answer.
-    pub(super) took: Duration,
-    pub(super) faults: Vec<Inflicted>,
-    /// The row of the key that signed it.
-    pub(super) key: Option<i64>,
-    /// None if it was signed when it was taken.
-    pub(super) signed_at: Option<DateTime<Utc>>,
-}
-
-async fn plainly(state: &State, endpoint: &Endpoint, due: &Due, taken_with: &Arc<SigningKey>) -> Sent {
-    let key = signing_key(state, due, taken_with);
-    let issuer = &state.settings().issuer;
-    let claims = Data::claims(&due.event, due.number, due.started_at, issuer, &endpoint.url);
-    let (answer, took) = match Message::new(&endpoint.headers, endpoint.token_place, &claims, &key) {
-        Ok(Message { headers, body }) => {
-            let begun = Instant::now();
-            let answer = state.client().post(&endpoint.url, headers, body).await;
-            (echo::masked(answer, &endpoint.headers), begun.elapsed())
-        }
-        Err(unsendable) => (unsendable.into(), Duration::ZERO),
-    };
-    Sent { answer, took, faults: Vec::new(), key: Some(key.row), signed_at: None }
-}
-
-/// What signs now: by then, the key that the attempt was taken with may not be published any more.
-pub(super) fn signing_key(state: &State, due: &Due, taken_with: &Arc<SigningKey>) -> Arc<SigningKey> {
-    state.signing_key(due).unwrap_or_else(|_| Arc::clone(taken_with))
 }
 
 /// A panic counts as a connection that broke: it uses up a retry, and the next one waits as long as it would otherwise.

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Body;
 
-use super::attempt::{Sent, signing_key};
 use super::body::Pieces;
 use super::echo;
 use super::forge::forge;
 use super::message::{Message, Unsendable};
+use super::plain::{Sent, signing_key};
 use super::token::Data;
 use crate::chaos::dice::{Manner, Plan};
 use crate::chaos::{Fault, Inflicted};

@@ -14,6 +14,7 @@ mod hold;
 mod lanes;
 mod message;
 mod names;
+mod plain;
 mod token;
 
 use reqwest::Certificate;
