@@ -90,6 +90,8 @@
 //! |---|---|---|
 //! | `tls` | yes | `KeyServer::start_tls`, with rustls and a private certificate authority |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod clock;
 mod fail;
 mod key_server;

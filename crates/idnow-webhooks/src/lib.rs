@@ -126,6 +126,8 @@
 //! | `actix-web` | | `actix_web::Webhook`, a middleware |
 //! | `warp` | | `warp::webhook_at` and `warp::webhook`, filters |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "jwks")]
 pub mod settings;
 
