@@ -7,9 +7,10 @@
 //! - [`Calls`] notes which events reached a handler.
 //!
 //! [`stores`] is the same for implementations of the event store, whose cases are in `tests/stores/cases`.
+//! What happens in outages is in `tests/faults`, and its table in `docs/faults.md`.
 //!
 //! The cases are in `tests/conformance/cases`, one function each, written once. What must not appear in logs is
-//! in `tests/logs.rs`.
+//! in `tests/logs.rs` and `tests/secrets`; and every process that starts a subject [`watch`]es its log for secrets.
 //!
 //! # Where the answers differ
 //!
@@ -36,6 +37,7 @@ mod servers;
 mod stage;
 pub mod stores;
 mod subject;
+pub mod watch;
 
 pub use answer::Answer;
 pub use calls::{Calls, Gate};

@@ -41,6 +41,7 @@ impl Drop for Running {
 type Stop = oneshot::Receiver<()>;
 
 pub(crate) fn start(subject: Subject, receiver: Receiver) -> Running {
+    crate::watch::watch();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();

@@ -10,6 +10,8 @@ use idnow_webhooks_testkit::FixedClock;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
+use crate::watch;
+
 /// What is tested: an implementation of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
@@ -33,15 +35,16 @@ pub(super) trait Place: Send + Sync + fmt::Debug {
 
 impl Subject {
     pub(super) async fn place(self) -> Arc<dyn Place> {
+        watch::watch();
         match self {
             Self::Memory => Arc::new(Memory::default()),
             Self::Sqlite => Arc::new(File(tempfile::tempdir().unwrap())),
             Self::Postgres => {
                 let server = PrivatePostgres::shared().await.unwrap();
-                Arc::new(Database {
-                    url: server.create_database().await.unwrap(),
-                    main: server.url("postgres"),
-                })
+                let main = server.url("postgres");
+                // User, password, host.
+                main.split([':', '@']).nth(2).map(watch::plant);
+                Arc::new(Database { url: server.create_database().await.unwrap(), main })
             }
         }
     }

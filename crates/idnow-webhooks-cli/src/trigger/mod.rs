@@ -39,8 +39,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
         }
         overrides.insert(field, value);
     }
-    let headers: Vec<_> =
-        header.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let headers = header.iter().map(|text| {
+        let (name, value) = text.split_once(':').ok_or_else(|| {
+            wrong_usage(
+                "trigger",
+                "--header: expected 'Name: value'; what was given is not shown, as it may be a secret",
+            )
+        })?;
+        Ok(json!({ "name": name.trim(), "value": value.trim() }))
+    });
+    let headers: Vec<_> = headers.collect::<Result<_, clap::Error>>()?;
     let body = json!({ "eventName": event, "url": to, "set": overrides, "headers": headers }).to_string();
 
     let url = client::below(&sandbox, "manage/v1/triggers");
