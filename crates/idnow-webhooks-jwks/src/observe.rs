@@ -30,6 +30,8 @@ impl Observer {
         );
         metrics::describe_gauge!(KEYS, "Usable verification keys");
         metrics::describe_gauge!(FETCHED, "When the verification keys were fetched, in seconds since 1970");
+        // Whoever watches must also see that none were ever fetched.
+        metrics::gauge!(KEYS).set(0.0);
         Self { location, key_ids: None, skipped: Vec::new() }
     }
 

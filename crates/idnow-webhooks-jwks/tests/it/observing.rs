@@ -41,6 +41,8 @@ impl MakeWriter<'_> for Log {
 
 #[tokio::test]
 async fn log_lines_come_once_per_change_and_hold_no_secrets() {
+    // With a single one, `tracing` asks the thread that comes to a line first whether anybody wants it: another test's.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(log.clone())
@@ -120,4 +122,18 @@ async fn metrics_count_fetches_and_keys() {
             "idnow_webhooks_keys_fetched_timestamp_seconds  then",
         ]
     );
+}
+
+#[tokio::test]
+async fn no_keys_are_reported_before_the_first_fetch() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+
+    let server = Server::start(Reply::json(jwks(&["1"]))).await;
+    // Its task gets no turn before this test ends.
+    let _source = server.builder().start().unwrap();
+    let snapshot = snapshotter.snapshot().into_vec();
+    let keys = snapshot.into_iter().find(|(key, ..)| key.key().name() == "idnow_webhooks_keys");
+    assert_eq!(keys.map(|(.., value)| value), Some(DebugValue::Gauge(0.0.into())));
 }
