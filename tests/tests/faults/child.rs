@@ -1,0 +1,103 @@
+//! Receivers that can be killed, and other parts of rows that need a process of their own: this very program, run again.
+
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use idnow_webhooks_core::store::EventStore;
+use idnow_webhooks_sqlite::SqliteStore;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::disk;
+use crate::handler::{Handler, Plan};
+use crate::world::{self, Mode, Setup, Shifted};
+
+/// What the process is to do, as a JSON array of texts.
+pub(crate) const ARGUMENTS: &str = "FAULTS_PROCESS";
+const LISTENING: &str = "listening on ";
+
+/// What is done in the process.
+pub(crate) async fn run() {
+    let arguments = std::env::var(ARGUMENTS).expect("this runs inside of another test");
+    let arguments: Vec<String> = serde_json::from_str(&arguments).unwrap();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["disk", folder, store] => disk::fill(Path::new(folder), store).await,
+        ["receiver", folder, issuer, keys, mode, plan] => {
+            receive(Path::new(folder), issuer, keys, mode, plan).await;
+        }
+        _ => panic!("{arguments:?}"),
+    }
+}
+
+/// For [`ARGUMENTS`].
+pub(crate) fn arguments(words: &[&str]) -> String {
+    serde_json::to_string(words).unwrap()
+}
+
+/// A receiver that can be killed.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Process {
+    /// Starts one, and waits until it listens. Handlers note their starts in the file `runs` of the folder.
+    pub(crate) async fn start(folder: &Path, issuer: &str, keys: &str, mode: Mode, plan: &str) -> Self {
+        let mode = if mode == Mode::Inline { "inline" } else { "queued" };
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture", "process"])
+            .env(ARGUMENTS, arguments(&["receiver", folder.to_str().unwrap(), issuer, keys, mode, plan]))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(address) = line.strip_prefix(LISTENING) {
+                return Self { child, address: address.parse().unwrap() };
+            }
+        }
+        panic!("the receiver did not start: {:?}", child.wait().await);
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(mut self) {
+        assert_eq!(self.child.try_wait().unwrap(), None, "it ended by itself");
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// How often handlers were started for this event, in all processes.
+pub(crate) fn runs(folder: &Path, id: &str) -> usize {
+    let mut text = String::new();
+    if let Ok(mut file) = std::fs::File::open(folder.join("runs")) {
+        file.read_to_string(&mut text).unwrap();
+    }
+    text.lines().filter(|line| *line == id).count()
+}
+
+async fn receive(folder: &Path, issuer: &str, keys: &str, mode: &str, plan: &str) {
+    let setup = Setup {
+        mode: if mode == "inline" { Mode::Inline } else { Mode::Queued },
+        answer_deadline: Duration::from_secs(2),
+        handler_limit: Duration::from_secs(2),
+        lease: Duration::from_secs(2),
+        ..Setup::default()
+    };
+    let runs = OpenOptions::new().create(true).append(true).open(folder.join("runs")).unwrap();
+    let gate = idnow_webhooks_conformance::Gate::closed();
+    let handler = Handler::new(if plan == "hang" { Plan::Wait(gate) } else { Plan::Succeed }).noting(runs);
+    let store: Arc<dyn EventStore> = Arc::new(SqliteStore::open(folder.join("events.db")).await.unwrap());
+    let server = world::serve(&setup, issuer, keys, &store, &handler, &Shifted::default()).await;
+    let _worker = if plan == "nobody" { None } else { world::worker(&setup, &store, &handler) };
+    // The harness has begun a line.
+    println!("\n{LISTENING}{}", server.address());
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use idnow_webhooks_conformance::Gate;
+use idnow_webhooks_testkit::SampleEvent;
+
+use crate::handler::Plan;
+use crate::row::{Group, Observed, Row};
+use crate::words::{attempt, attempts};
+use crate::world::{Setup, World};
+
+/// What the leeway of 60 s covers, and what it does not.
+const LITTLE: i64 = 50;
+const MUCH: i64 = 120;
+
+pub(crate) fn group() -> Group {
+    let accepted = ["200", "completed; ran once", "200", "completed; ran once"];
+    let rows = vec![
+        Row::new(
+            "2 minutes behind",
+            ["503 `not_yet_valid`, Retry-After 1", "not stored; never ran", "200", "completed; ran once"],
+            off(-MUCH, HOUR),
+        ),
+        Row::new("2 minutes ahead", accepted, off(MUCH, HOUR)),
+        Row::new(
+            "2 minutes ahead, and the token is in its last minute",
+            ["401 `token_refused`", "not stored; never ran", "200", "completed; ran once"],
+            off(MUCH, MINUTE),
+        ),
+        Row::new("50 s behind (within the leeway)", accepted, off(-LITTLE, HOUR)),
+        Row::new(
+            "50 s ahead, and the token is in its last second (within the leeway)",
+            accepted,
+            off(LITTLE, SECOND),
+        ),
+        Row::new(
+            "set back by 2 minutes while a new event waits",
+            ["200", "waiting; never ran", "200", "completed; ran once"],
+            set_back(),
+        ),
+        Row::new(
+            "set ahead by 2 minutes while the handler runs: its lease is over, and it runs again",
+            ["200", "running; ran once", "200", "completed; ran twice"],
+            set_ahead(),
+        ),
+    ];
+    Group { title: "The receiver's clock", rows }
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn off(by: i64, lifetime: Duration) -> Observed {
+    let world = World::new().await;
+    world.clock.by(by);
+    let event = SampleEvent::completed();
+    let provider = world.provider.clone().with_lifetime(lifetime);
+    let answered = attempt(world.address(), provider.token(&event)).await;
+    let left = world.finished(&event).await;
+    world.clock.by(0);
+    let again = attempts(world.address(), || provider.token(&event)).await;
+    Observed { answered, left, again, ends: world.finished(&event).await }
+}
+
+async fn set_back() -> Observed {
+    let mut world = World::start(Setup { worker: false, ..Setup::default() }).await;
+    let event = SampleEvent::completed();
+    let answered = world.deliver(&event).await;
+    let left = world.now(&event).await;
+    world.clock.by(-MUCH);
+    world.start_worker();
+    let ends = world.finished(&event).await;
+    world.clock.by(0);
+    let again = world.deliver_again(&event).await;
+    Observed { answered, left, again, ends }
+}
+
+async fn set_ahead() -> Observed {
+    let gate = Gate::closed();
+    // The worker takes the event over, and finds that its handler runs; so nobody begins before this lease is over, too.
+    let (handler, lease) = (Plan::Wait(gate.clone()), Duration::from_secs(9));
+    let world = World::start(Setup { handler, lease, ..Setup::default() }).await;
+    let event = SampleEvent::completed();
+    let answered = world.deliver(&event).await;
+    gate.reached_by(1).await;
+    world.clock.by(MUCH);
+    // The worker looks ten times a second.
+    tokio::time::sleep(SECOND).await;
+    let left = world.now(&event).await;
+    gate.open();
+    let again = world.deliver_again(&event).await;
+    Observed { answered, left, again, ends: world.finished(&event).await }
+}

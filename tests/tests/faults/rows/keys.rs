@@ -1,0 +1,127 @@
+use std::time::Duration;
+
+use idnow_webhooks_testkit::{SampleEvent, SigningKey};
+
+use crate::row::{Group, Observed, Row};
+use crate::world::{Setup, Trouble, World};
+
+const UNAVAILABLE: &str = "503 `keys_unavailable`, Retry-After 1";
+const HARMLESS: [&str; 4] = ["200", "completed; ran once", "200", "completed; ran once"];
+const WAITED_FOR: [&str; 4] = [UNAVAILABLE, "not stored; never ran", "200", "completed; ran once"];
+
+pub(crate) fn group() -> Group {
+    use Trouble::{Down, Garbage, NoKeys, Slow};
+    let rows = vec![
+        Row::new("down, the key is known", HARMLESS, known(Down)),
+        Row::new("down, and the provider signs with a new key", WAITED_FOR, unknown(Down)),
+        Row::new("down since before the receiver started", WAITED_FOR, from_the_start(Down)),
+        Row::new("too slow, the key is known", HARMLESS, known(Slow)),
+        Row::new("too slow, and the provider signs with a new key", WAITED_FOR, unknown(Slow)),
+        Row::new("too slow since before the receiver started", WAITED_FOR, from_the_start(Slow)),
+        Row::new("answers a web page, the key is known", HARMLESS, known(Garbage)),
+        Row::new("answers a web page, and the provider signs with a new key", WAITED_FOR, unknown(Garbage)),
+        Row::new("answers a web page since before the receiver started", WAITED_FOR, from_the_start(Garbage)),
+        Row::new("publishes no key at all, the key is known", HARMLESS, known(NoKeys)),
+        Row::new("publishes a new key, the first delivery with it", HARMLESS, rotated()),
+        Row::new(
+            "publishes a new key right after a fetch (cool-down of 10 s)",
+            [
+                "503 `keys_unavailable`, Retry-After up to 10",
+                "not stored; never ran",
+                "200",
+                "completed; ran once",
+            ],
+            rotated_in_the_cool_down(),
+        ),
+        Row::new(
+            "retires the key that signs, before the next fetch (within the hour by default)",
+            HARMLESS,
+            retired(),
+        ),
+        Row::new(
+            "retires the key that signs, after the next fetch",
+            ["401 `token_refused`", "not stored; never ran", "401 `token_refused`", "not stored; never ran"],
+            retired_and_fetched(),
+        ),
+    ];
+    Group { title: "Key server", rows }
+}
+
+async fn known(trouble: Trouble) -> Observed {
+    let mut world = World::new().await;
+    world.begin(trouble).await;
+    let event = SampleEvent::completed();
+    let answered = world.deliver(&event).await;
+    let left = world.finished(&event).await;
+    world.end(trouble);
+    rest(&world, &event, answered, left).await
+}
+
+async fn unknown(trouble: Trouble) -> Observed {
+    let mut world = World::new().await;
+    world.rotate();
+    in_trouble(world, trouble, true).await
+}
+
+async fn from_the_start(trouble: Trouble) -> Observed {
+    let world = World::start(Setup { trouble: Some(trouble), ..Setup::default() }).await;
+    in_trouble(world, trouble, false).await
+}
+
+async fn in_trouble(mut world: World, trouble: Trouble, begin: bool) -> Observed {
+    if begin {
+        world.begin(trouble).await;
+    }
+    let event = SampleEvent::completed();
+    let answered = world.deliver(&event).await;
+    let left = world.finished(&event).await;
+    world.end(trouble);
+    rest(&world, &event, answered, left).await
+}
+
+async fn rotated() -> Observed {
+    let mut world = World::new().await;
+    world.rotate();
+    delivered(&world).await
+}
+
+async fn rotated_in_the_cool_down() -> Observed {
+    let mut world = World::start(Setup { cool_down: Duration::from_secs(10), ..Setup::default() }).await;
+    fetch(&world).await;
+    world.rotate();
+    delivered(&world).await
+}
+
+async fn retired() -> Observed {
+    let world = World::new().await;
+    world.retire();
+    delivered(&world).await
+}
+
+async fn retired_and_fetched() -> Observed {
+    let world = World::new().await;
+    world.retire();
+    fetch(&world).await;
+    // Past the cool-down: nobody can say that the key is not known for good before.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    delivered(&world).await
+}
+
+/// Somebody sends a token with a made-up key, and the keys are fetched.
+async fn fetch(world: &World) {
+    let forged = world.provider.clone().with_key(SigningKey::shared_other().with_key_id("made up"));
+    let answer = crate::words::attempt(world.address(), forged.token(&SampleEvent::completed())).await;
+    assert_eq!(answer, "401 `token_refused`");
+}
+
+async fn delivered(world: &World) -> Observed {
+    let event = SampleEvent::completed();
+    let answered = world.deliver(&event).await;
+    let left = world.finished(&event).await;
+    rest(world, &event, answered, left).await
+}
+
+async fn rest(world: &World, event: &SampleEvent, answered: String, left: String) -> Observed {
+    let again = world.deliver_again(event).await;
+    Observed { answered, left, again, ends: world.finished(event).await }
+}

@@ -1,0 +1,62 @@
+//! The table, and the document that holds it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::row::Ran;
+
+const BEGIN: &str = "<!-- What follows was observed: `scripts/faults --write` writes it anew. -->\n";
+const END: &str = "<!-- Up to here. -->\n";
+/// Set, the document is written anew.
+const WRITE: &str = "FAULTS_WRITE";
+const HEADER: &str = "| what happens | answered meanwhile | the event is then | delivered again, once it is over | in the end |\n\
+    |---|---|---|---|---|\n";
+
+/// As Markdown, a table for each group.
+pub(crate) fn render(rows: &[Ran]) -> String {
+    let (mut text, mut group) = (String::new(), None);
+    for row in rows {
+        if group != Some(row.group) {
+            write!(text, "\n## {}\n\n{HEADER}", row.group).unwrap();
+            group = Some(row.group);
+        }
+        let [answered, left, again, ends] = row.observed.cells();
+        // The provider never tries again after a 4xx; somebody else may.
+        let by_hand = if answered.starts_with('4') { "by hand: " } else { "" };
+        writeln!(text, "| {} | {answered} | {left} | {by_hand}{again} | {ends} |", row.fault).unwrap();
+    }
+    text + "\n"
+}
+
+/// Compares the document with the table, or writes it anew.
+pub(crate) fn compare(table: &str) -> Result<(), String> {
+    let path = document();
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let marked = || {
+        let (before, rest) = text.split_once(BEGIN)?;
+        let (documented, after) = rest.split_once(END)?;
+        Some((before, documented, after))
+    };
+    let (before, documented, after) = marked().ok_or_else(|| {
+        format!("docs/faults.md must hold these two lines, with the table between them:\n{BEGIN}{END}")
+    })?;
+    if documented == table {
+        return Ok(());
+    }
+    if std::env::var_os(WRITE).is_some() {
+        return std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))
+            .map_err(|error| format!("{}: {error}", path.display()));
+    }
+    let gone = documented.lines().filter(|line| !table.contains(line)).map(|line| format!("- {line}"));
+    let new = table.lines().filter(|line| !documented.contains(line)).map(|line| format!("+ {line}"));
+    let difference: Vec<_> = gone.chain(new).collect();
+    let difference = difference.join("\n");
+    Err(format!(
+        "docs/faults.md (-) is not what was observed (+): if that is how it is meant to be, run \
+        `scripts/faults --write` and commit the file.\n{difference}"
+    ))
+}
+
+fn document() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md")
+}
