@@ -15,8 +15,26 @@ type Source = Box<dyn Error + Send + Sync>;
 
 /// Why a handler failed, and whether it is worth trying again.
 ///
-/// Every error converts into one that asks for another try, so `?` just works. It deliberately does not
-/// implement [`Error`] itself: that is what makes this conversion possible.
+/// Every error converts into one that asks for another try, so `?` just works: on what implements [`Error`], on
+/// `Box<dyn Error + Send + Sync>`, on `anyhow::Error`, and on text. It deliberately does not implement [`Error`]
+/// itself: that is what makes this conversion possible.
+///
+/// ```
+/// use idnow_webhooks_core::{HandlerError, HandlerResult};
+///
+/// fn handle(text: &str) -> HandlerResult {
+///     let number: u32 = text.parse()?;
+///     if number == 0 {
+///         return Err(HandlerError::permanent("zero, and it will stay zero"));
+///     }
+///     u8::try_from(number).map_err(|error| format!("{number} is too much: {error}"))?;
+///     Ok(())
+/// }
+///
+/// assert_eq!(handle("300").unwrap_err().to_string(), "300 is too much: out of range integral type conversion attempted");
+/// assert!(handle("three").is_err_and(|error| !error.is_permanent()));
+/// assert!(handle("0").is_err_and(|error| error.is_permanent()));
+/// ```
 #[derive(Debug)]
 pub struct HandlerError {
     kind: Kind,
@@ -104,7 +122,7 @@ impl fmt::Display for HandlerError {
     }
 }
 
-impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
+impl<E: Into<Source>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self::retry(error)
     }

@@ -22,7 +22,7 @@
 //! | `idnow_webhooks_monitored_sources_total` | counter | | deliveries that the allow list would have refused in enforcing mode |
 //! | `idnow_webhooks_key_refreshes_total` | counter | `result`: `ok`, `error` | fetches of the key set (by `idnow-webhooks-jwks`) |
 //! | `idnow_webhooks_key_refresh_seconds` | histogram | | one such fetch |
-//! | `idnow_webhooks_keys` | gauge | | usable keys known; 0 when they have become too old |
+//! | `idnow_webhooks_keys` | gauge | | usable keys known; 0 before the first fetch, and when they have become too old |
 //! | `idnow_webhooks_keys_fetched_timestamp_seconds` | gauge | | when the keys known now were fetched, in seconds since 1970: their age is `time()` less this |
 //!
 //! Deliveries whose client waits for no answer any more are counted as `client_gone`; those of
@@ -34,7 +34,8 @@
 //!
 //! Every run of a worker is in the span `idnow_webhook_run` (target `idnow_webhooks::worker`, fields `event_id`,
 //! `event_name`, `attempt`, `run`) and ends with one event with the field `ending`: INFO when it was completed, WARN
-//! when it will be handled again, ERROR when it became a dead letter or its end could not be noted.
+//! when it will be handled again, ERROR when it became a dead letter or its end could not be noted. A worker that is dropped and not
+//! stopped says so at WARN.
 //!
 //! | field | meaning |
 //! |---|---|

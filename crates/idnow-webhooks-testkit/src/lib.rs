@@ -21,7 +21,7 @@
 //! let provider = Provider::new();
 //! let receiver = provider.receiver().handlers(handlers).build()?;
 //! let outcome = provider.deliver(&receiver, &SampleEvent::completed()).await;
-//! assert_eq!(outcome.code(), "handled");
+//! assert_eq!(outcome.code(), "handled", "{outcome:?}"); // if not, with the handler's error
 //! # Ok(())
 //! # }
 //! ```

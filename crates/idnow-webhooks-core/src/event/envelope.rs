@@ -107,6 +107,13 @@ impl fmt::Debug for RawPayload {
 ///     const NAME: &'static str = "document.renewed";
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the payload of an event",
+    label = "this handler takes no event that is known",
+    note = "`on` takes an `Event<SessionCompleted>`, or an event with another of the payloads listed here",
+    note = "for events that this version does not know, implement `EventPayload` for the type of the payload",
+    note = "for a `RawEvent`, whose payload has not been read, use `on_any` or `on_unknown`"
+)]
 pub trait EventPayload: DeserializeOwned + Send + 'static {
     /// The `eventName` that carries this payload.
     const NAME: &'static str;

@@ -102,15 +102,17 @@ impl<'a> Reader<'a> {
 
     /// Reads text.
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Error> {
-        self.peek();
-        let start = self.at;
-        self.take(b'"', "expected text")?;
-        let plain = self.rest();
-        let plain = plain.get(..plain_length(plain.as_bytes())).unwrap_or_default();
-        self.at += plain.len();
+        if self.peek() != Some(b'"') {
+            return Err(self.error("expected text"));
+        }
+        let (start, bytes) = (self.at, self.text.as_bytes());
+        let plain = start + 1;
+        self.at = plain + plain_length(bytes.get(plain..).unwrap_or_default());
         if self.byte() == Some(b'"') {
+            // One slice of the text: each is checked at both of its ends.
+            let text = self.text.get(plain..self.at).unwrap_or_default();
             self.at += 1;
-            return Ok(Cow::Borrowed(plain));
+            return Ok(Cow::Borrowed(text));
         }
         while let Some(byte) = self.byte() {
             self.at += if byte == b'\\' { 2 } else { 1 };

@@ -14,6 +14,11 @@ use super::KeySet;
 /// [`refresh`](Self::refresh) is called when a token, correct in every other respect, names a key that
 /// `current` does not hold. Its answer decides between "forged" and "try again later", so it must be honest:
 /// return `Ok` only with keys whose retrieval *began* at or after `arrived`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source of keys",
+    label = "expected a source of keys",
+    note = "for keys by URL or from a file take `jwks::JwksSource`, for keys at hand `keys::StaticKeys`"
+)]
 #[async_trait]
 pub trait KeySource: Send + Sync + fmt::Debug + 'static {
     /// The keys known now. Empty when there are none yet, or when they have become too old to be trusted.

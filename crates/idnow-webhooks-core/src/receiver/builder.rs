@@ -131,7 +131,7 @@ impl ReceiverBuilder {
     }
 
     /// Stores each token and the public key that verified it beside its event (default: no), to prove later and to
-    /// others where the event came from. This takes about 2 KiB more for each event; the store in memory keeps it for
+    /// others where the event came from. This takes 2 to 4 KiB more for each event; the store in memory keeps it for
     /// queued events only.
     pub fn keep_evidence(mut self, keep: bool) -> Self {
         self.keep_evidence = keep;

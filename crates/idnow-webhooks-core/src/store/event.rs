@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,8 +72,8 @@ impl NewEvent {
     }
 }
 
-/// What proves, later and to others, that the provider has sent an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What proves, later and to others, that the provider has sent an event. `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Evidence {
     /// The token, as it came. It is past its expiry by the time anybody looks, and holds no more than the event.
@@ -85,6 +86,13 @@ impl Evidence {
     /// A token and the JWK that verified it. For implementations of [`EventStore`](super::EventStore).
     pub fn new(token: impl Into<String>, key: Option<String>) -> Self {
         Self { token: token.into(), key }
+    }
+}
+
+/// A token is good for an hour, and logs are read by many.
+impl fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evidence").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

@@ -39,6 +39,12 @@ pub use retention::{Retention, RetentionTooShort};
 /// and came again in between.
 ///
 /// Errors of handlers, which the store keeps for operators, are one line of at most a few thousand characters.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a store of events",
+    label = "expected an open store",
+    note = "open one: `SqliteStore::open(..).await?`, `PostgresStore::connect(..).await?`, `settings.open_store().await?`, \
+            or, for tests, `MemoryStore::new()`"
+)]
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Queued mode: remembers a new event and puts it into the queue, in one step.

@@ -99,6 +99,14 @@ pub(crate) fn still_running(lease: &Lease) {
     tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here is not started again");
 }
 
+pub(crate) fn worker_dropped() {
+    tracing::warn!(
+        target: WORKER,
+        "the worker was dropped, so events are not handled here any more: keep it, under a name and not as `_`, for as \
+         long as the server runs, and then `stop` it"
+    );
+}
+
 pub(crate) fn not_stopped(lease: &Lease) {
     tracing::error!(target: WORKER, event_id = &*lease.event_id, "its handler does not end: its lease will run out");
 }

@@ -126,7 +126,9 @@ fn require(what: &'static str, values: &[String]) -> Result<(), PolicyError> {
 #[non_exhaustive]
 pub enum PolicyError {
     /// No value, or an empty one, was given for something that every token must match.
-    #[error("no {0} is set (or an empty one): a token is believed only if it names one that is expected")]
+    #[error(
+        "`{0}` is not set, or empty: a token is believed only if it names one that is expected, so give at least one"
+    )]
     Missing(&'static str),
     /// The allow list is empty.
     #[error("no algorithm is allowed: leave the default (RS256) or name at least one")]

@@ -160,6 +160,10 @@ impl Inner {
         while let Err(panic) = turns {
             turns = AssertUnwindSafe(self.turns(&mut jobs, &mut stop, Some(panic))).catch_unwind().await;
         }
+        if !*stop.borrow() {
+            // Nothing else would tell: deliveries are stored and answered as before.
+            tell(telemetry::work::worker_dropped);
+        }
         let until = in_future(self.drain_limit);
         // Each panic comes with the end of a job, so there are no more of them than jobs.
         while let Err(panic) = AssertUnwindSafe(self.drain(&mut jobs, until)).catch_unwind().await {

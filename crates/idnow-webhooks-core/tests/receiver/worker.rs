@@ -11,6 +11,7 @@ use idnow_webhooks_testkit::{Provider, SampleEvent};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use crate::capture::Capture;
 use crate::metrics::recorded;
 use crate::scripted::ScriptedStore;
 
@@ -40,6 +41,23 @@ fn session_event(sequence: u64) -> NewEvent {
         "environment": "staging", "payload": { "sessionId": "s" },
     });
     NewEvent::from_json(&data.to_string()).unwrap()
+}
+
+/// `let (receiver, _) = settings.queued(..)` is easily written, and answers 200 to what nobody handles.
+#[tokio::test]
+async fn one_that_is_dropped_says_so_and_one_that_is_stopped_does_not() {
+    const DROPPED: &str = "the worker was dropped";
+    let (capture, _guard) = Capture::start();
+    let store = ScriptedStore::default();
+    worker(&store, EventRouter::new()).start().unwrap().stop().await;
+    assert!(!capture.everything().contains(DROPPED), "{}", capture.everything());
+    drop(worker(&store, EventRouter::new()).start().unwrap());
+    let told = async {
+        while !capture.everything().contains(DROPPED) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(30 * SECOND, told).await.expect("nothing was told");
 }
 
 #[test]

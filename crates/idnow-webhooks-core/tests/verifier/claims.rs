@@ -138,4 +138,9 @@ fn a_policy_without_a_name_cannot_be_built() {
     assert_eq!(missing(policy().issuer(" ")), PolicyError::Missing("issuer"));
     assert_eq!(missing(policy().audience("")), PolicyError::Missing("audience"));
     assert_eq!(missing(policy().algorithms([])), PolicyError::NoAlgorithm);
+    assert_eq!(
+        missing(Verifier::builder().issuer("i")).to_string(),
+        "`audience` is not set, or empty: a token is believed only if it names one that is expected, so give at \
+         least one"
+    );
 }

@@ -167,6 +167,9 @@ fn each_wrong_value_is_named_with_what_is_expected() {
         ("IDNOW_ALGORITHMS", "rs256", "RS256"),
         ("IDNOW_LEEWAY_SECONDS", "601", "from 0 to 600"),
         ("IDNOW_ALLOWED_IPS", "192.0.2.0/33", "CIDR"),
+        // Others would read this as octal, 8.0.0.0/8: found by fuzzing.
+        ("IDNOW_ALLOWED_IPS", "010.0.0.0/8", "CIDR"),
+        ("IDNOW_TRUSTED_PROXIES", "10.0.0.0/08", "CIDR"),
         ("IDNOW_ALLOWED_IPS_MODE", "off", "enforce or monitor"),
         ("IDNOW_TRUSTED_PROXIES", "proxy.example", "CIDR"),
         ("IDNOW_MAX_BODY_BYTES", "64KiB", "whole number of bytes"),
@@ -185,10 +188,30 @@ fn each_wrong_value_is_named_with_what_is_expected() {
 
 #[test]
 fn what_is_required_is_asked_for() {
-    let nothing = Settings::from_variables([]).unwrap_err();
-    assert_eq!(nothing.variable(), "IDNOW_ISSUER");
-    let blank = read(&[("IDNOW_AUDIENCE", " ")]).unwrap_err();
-    assert_eq!(blank.variable(), "IDNOW_AUDIENCE");
+    let told = |variables: &[(&str, &str)]| {
+        let error = Settings::from_variables(owned(variables)).unwrap_err();
+        assert!(error.to_string().starts_with(error.variable()), "{error}");
+        error.to_string()
+    };
+    let issuer = "IDNOW_ISSUER is not set: expected the issuer's URL, or IDNOW_ENVIRONMENT set to sandbox or production";
+    let audience = "IDNOW_AUDIENCE is not set: expected the URL of the endpoint as it is configured at the provider, \
+                    such as https://bank.example/webhooks/idnow";
+    assert_eq!(told(&[]), issuer);
+    assert_eq!(told(&[("IDNOW_ENVIRONMENT", "sandbox")]), audience);
+    assert_eq!(told(&[("IDNOW_ENVIRONMENT", "sandbox"), ("IDNOW_AUDIENCE", " ")]), audience);
+}
+
+#[test]
+fn an_audience_that_no_token_can_name_is_refused() {
+    for wrong in ["bank.example", "/webhooks/idnow", "bank.example:443/hook", "ftp://bank.example/"] {
+        let error = read(&[("IDNOW_AUDIENCE", &format!("https://bank.example/hook,{wrong}"))]).unwrap_err();
+        assert_eq!(error.variable(), "IDNOW_AUDIENCE");
+        let told = error.to_string();
+        assert!(told.contains(&format!("is {wrong:?}: expected the URL of the endpoint")), "{told}");
+    }
+    for url in ["http://127.0.0.1:3000/webhooks/idnow", "HTTPS://bank.example"] {
+        assert_eq!(read(&[("IDNOW_AUDIENCE", url)]).unwrap().audiences, [url]);
+    }
 }
 
 #[test]

@@ -131,8 +131,6 @@ impl Variables {
     }
 
     pub(super) fn ranges(&self, name: &str) -> Result<Vec<IpNet>, SettingsError> {
-        let range =
-            |item: &str| item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
         self.items(name)?
             .into_iter()
             .map(|item| {
@@ -239,6 +237,15 @@ impl Variables {
         }
         Ok(value.to_owned())
     }
+}
+
+/// Strictly, as addresses alone are read: `ipnet` takes the zero in front of `010.0.0.0/8` for nothing, others for octal.
+fn range(item: &str) -> Option<IpNet> {
+    let Some((address, length)) = item.split_once('/') else {
+        return item.parse::<IpAddr>().ok().map(IpNet::from);
+    };
+    let usual = length == "0" || !length.starts_with(['0', '+']);
+    usual.then(|| IpNet::new(address.parse().ok()?, length.parse().ok()?).ok())?
 }
 
 /// Also as IPv4 mapped into IPv6, which is compared as IPv4.

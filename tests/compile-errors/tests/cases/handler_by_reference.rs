@@ -1,0 +1,11 @@
+use idnow_webhooks::event::{Event, SessionCompleted};
+use idnow_webhooks::{EventRouter, HandlerResult};
+
+async fn completed(event: &Event<SessionCompleted>) -> HandlerResult {
+    println!("{}", event.payload.session_id);
+    Ok(())
+}
+
+fn main() {
+    let _ = EventRouter::new().on(completed);
+}

@@ -1,0 +1,10 @@
+use idnow_webhooks::EventRouter;
+use idnow_webhooks::event::{Event, SessionCompleted};
+
+fn main() {
+    let customers = String::from("customers");
+    let _ = EventRouter::new().on(move |event: Event<SessionCompleted>| async move {
+        println!("{customers} {}", event.id);
+        Ok(())
+    });
+}

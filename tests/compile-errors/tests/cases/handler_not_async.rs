@@ -1,0 +1,9 @@
+use idnow_webhooks::EventRouter;
+use idnow_webhooks::event::{Event, SessionCompleted};
+
+fn main() {
+    let _ = EventRouter::new().on(|event: Event<SessionCompleted>| {
+        println!("{}", event.payload.session_id);
+        Ok(())
+    });
+}

@@ -1,0 +1,3 @@
+use idnow_webhooks::Settings;
+
+fn main() {}

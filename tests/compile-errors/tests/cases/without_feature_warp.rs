@@ -1,0 +1,3 @@
+use idnow_webhooks::warp::webhook_at;
+
+fn main() {}

@@ -1,0 +1,5 @@
+use idnow_webhooks::{EventRouter, Worker};
+
+fn main() {
+    let _ = Worker::builder(EventRouter::new()).start();
+}
