@@ -2,7 +2,7 @@
 //! costs more than it may.
 //!
 //! ```text
-//! cargo bench -p idnow-webhooks-bench                      # everything but `memory`, some minutes
+//! cargo bench -p idnow-webhooks-bench                      # everything but `memory` and `compare`, some minutes
 //! cargo bench -p idnow-webhooks-bench -- verify adapters   # some of it
 //! cargo bench -p idnow-webhooks-bench -- memory            # a million deliveries, some minutes
 //! cargo bench -p idnow-webhooks-bench -- --quick           # does it run at all? judges no limit
@@ -22,6 +22,7 @@
 
 mod adapters;
 mod by_hand;
+mod compare;
 mod fixture;
 mod http;
 mod measure;
@@ -39,18 +40,20 @@ use report::Report;
 
 type Section = fn(Effort, &mut Report);
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("verify", verify::run),
     ("adapters", adapters::run),
     ("http", http::run),
     ("sqlite", stores::sqlite),
     ("postgres", stores::postgres),
     ("sandbox", sandbox::run),
-    (BY_HAND, memory::run),
+    ("memory", memory::run),
+    ("compare", compare::run),
 ];
 
-/// Takes minutes and a gigabyte of disk, so it is only run in full when it is named.
-const BY_HAND: &str = "memory";
+/// The one takes minutes and a gigabyte of disk, so it is only run in full when it is named; the other takes what
+/// `scripts/compare` installs.
+const ONLY_IF_NAMED: [&str; 2] = ["memory", "compare"];
 
 fn main() -> ExitCode {
     // Named, as jsonwebtoken panics when a build happens to contain both of its backends.
@@ -74,7 +77,8 @@ fn main() -> ExitCode {
             name if SECTIONS.iter().any(|(section, _)| *section == name) => chosen.push(name),
             other => {
                 eprintln!(
-                    "unknown argument `{other}`: expected --quick, verify, adapters, http, sqlite, postgres, sandbox or memory"
+                    "unknown argument `{other}`: expected --quick, {}",
+                    SECTIONS.map(|(name, _)| name).join(", ")
                 );
                 return ExitCode::from(2);
             }
@@ -86,7 +90,8 @@ fn main() -> ExitCode {
     }
     let mut report = Report::new(effort);
     for (name, run) in SECTIONS {
-        let all = chosen.is_empty() && (name != BY_HAND || effort == Effort::Quick);
+        let by_itself = !ONLY_IF_NAMED.contains(&name) || (name == "memory" && effort == Effort::Quick);
+        let all = chosen.is_empty() && by_itself;
         if all || chosen.contains(&name) {
             run(effort, &mut report);
         }

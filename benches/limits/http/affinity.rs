@@ -2,6 +2,7 @@
 
 /// A processor for the server, while this process is bound to another one.
 pub struct Apart {
+    pub here: usize,
     pub server: usize,
     #[cfg(target_os = "linux")]
     before: rustix::thread::CpuSet,
@@ -15,7 +16,7 @@ impl Apart {
         let mut allowed = (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| before.is_set(*cpu));
         let (here, server) = (allowed.next()?, allowed.next()?);
         bind(here);
-        Some(Self { server, before })
+        Some(Self { here, server, before })
     }
 }
 

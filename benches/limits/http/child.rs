@@ -26,14 +26,14 @@ impl Server {
         processor: Option<usize>,
         provider: &Provider,
     ) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["serve", framework, side])
-            .arg(file.unwrap_or(Path::new("")))
-            .args(processor.map(|processor| processor.to_string()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        program.args(["serve", framework, side]).arg(file.unwrap_or(Path::new("")));
+        Self::of(program.args(processor.map(|processor| processor.to_string())), provider)
+    }
+
+    /// Starts any program that takes a JWKS in a line, tells its port, and, once its input is closed, what it has handled.
+    pub fn of(program: &mut Command, provider: &Provider) -> Self {
+        let mut process = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = process.stdin.take().unwrap();
         writeln!(input, "{}", provider.key().jwks()).unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());

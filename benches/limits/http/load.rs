@@ -57,7 +57,7 @@ impl Load {
     }
 }
 
-fn request(token: &Bytes) -> Vec<u8> {
+pub fn request(token: &Bytes) -> Vec<u8> {
     let mut request = format!("POST {PATH} HTTP/1.1\r\n").into_bytes();
     for (name, value) in &headers(token) {
         request.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());

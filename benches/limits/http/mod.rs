@@ -4,7 +4,7 @@
 pub mod affinity;
 pub mod child;
 mod durable;
-mod load;
+pub mod load;
 mod serve;
 
 use std::cell::RefCell;

@@ -91,7 +91,6 @@ impl Bare {
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", setting("CHECKPOINT_PAGES"))
             .pragma("journal_size_limit", setting("LOG_SIZE"))
-            .pragma("cache_size", setting("WRITER_CACHE"))
             .disable_statement_logging()
             .connect()
             .await
