@@ -17,9 +17,6 @@ use crate::schema::{KNOWN, Migration, look, migrate, probe};
 const CHECKPOINT_PAGES: &str = "16000";
 /// What the log is cut to once its pages are copied, in bytes, if a long read let it grow.
 const LOG_SIZE: &str = "67108864";
-/// The writer's memory for pages, in KiB, negative by SQLite's convention. More makes no difference: the system keeps the
-/// file in memory, too.
-const WRITER_CACHE: &str = "-16384";
 const OPEN_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone)]
@@ -69,8 +66,7 @@ impl Settings {
 
     async fn connect(&self, create: bool) -> Result<SqliteConnection, OpenError> {
         let error = |error| self.refusal(error);
-        let options = self.writing().pragma("cache_size", WRITER_CACHE);
-        let mut connection = options.connect().await.map_err(error)?;
+        let mut connection = self.writing().connect().await.map_err(error)?;
         let found = look(&mut connection, create).await.map_err(error)?;
         self.accept(found.as_ref())?;
         // Not before: it changes the file.
