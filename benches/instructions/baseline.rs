@@ -106,19 +106,18 @@ pub fn compare(counted: &[(&'static str, Counts)]) -> ExitCode {
     verdict(&baseline.made_with, &grown, &shrunk, &gone)
 }
 
-fn verdict(before: &[String; 3], grown: &[&str], shrunk: &[&str], gone: &[&str]) -> ExitCode {
+fn verdict(before @ [rustc, ..]: &[String; 3], grown: &[&str], shrunk: &[&str], gone: &[&str]) -> ExitCode {
     let now = made_with();
     let differing = before.iter().zip(&now).filter(|(before, now)| before != now);
     let differing: Vec<String> = differing.map(|(before, now)| format!("  {before}; now {now}")).collect();
     if !differing.is_empty() {
         println!("The baseline was made with other tools:\n{}", differing.join("\n"));
     }
-    let ([rustc, ..], [rustc_now, ..]) = (before, &now);
-    if rustc != rustc_now {
+    if !differing.is_empty() {
         println!(
-            "Another compiler, or one for another processor, makes other instructions, so nothing is judged. Take the \
-             baseline's (with rustup: RUSTUP_TOOLCHAIN={} scripts/instructions). To go over to this one, first see \
-             with the old one that nothing has grown, and then, from the same code: scripts/instructions --accept",
+            "Another compiler or C library makes other instructions, so nothing is judged. Take the baseline's (with \
+             rustup: RUSTUP_TOOLCHAIN={} scripts/instructions). To go over to these, first see with the old ones that \
+             nothing has grown, and then, from the same code: scripts/instructions --accept",
             rustc.split(' ').nth(1).unwrap_or_default()
         );
         return ExitCode::from(3);

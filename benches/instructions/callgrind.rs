@@ -38,6 +38,8 @@ pub fn count(subject: &Subject, tokens: &Path, folder: &Path) -> Result<Counts, 
     let program =
         std::env::current_exe().map_err(|error| format!("this program is not to be found: {error}"))?;
     command.arg(program).args([RUN, subject.name]).arg(tokens).env("GLIBC_TUNABLES", PLAIN_PROCESSOR);
+    // What it leaves behind goes with the folder.
+    command.env("TMPDIR", folder);
     let output = command.output().map_err(|error| format!("valgrind cannot be started: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

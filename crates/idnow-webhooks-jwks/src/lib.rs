@@ -58,7 +58,7 @@
 //!
 //! # How they are fetched
 //!
-//! HTTPS only (TLS 1.2 or 1.3, HTTP/1.1 or HTTP/2), with the system's root certificates; plain HTTP only to
+//! HTTPS only (TLS 1.2 or 1.3, HTTP/1.1), with the system's root certificates; plain HTTP only to
 //! `localhost` and loopback addresses. Redirects are not followed. Connecting, the whole fetch, and the size of
 //! the answer are limited. Proxies: see [`no_proxy`](JwksSourceBuilder::no_proxy).
 //!

@@ -37,6 +37,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         app.wrap(webhook.clone()).route("/health", web::get().to(health))
     })
     .client_request_timeout(Duration::from_secs(10))
+    .keep_alive(Duration::from_secs(10))
     .shutdown_timeout(10)
     .bind(settings.listen)
     .map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;

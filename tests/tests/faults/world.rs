@@ -230,10 +230,16 @@ pub(crate) async fn serve(
         .timeout(Duration::from_millis(500))
         .min_refresh_interval(setup.cool_down)
         .retry_backoff(Duration::from_millis(200), Duration::from_secs(1));
-    let keys = match setup.trouble {
-        None => keys.connect().await.unwrap(),
-        Some(_) => keys.start().unwrap(),
-    };
+    let keys = keys.start().unwrap();
+    if setup.trouble.is_none() {
+        // A machine that does much else may not answer the first time.
+        let known = async {
+            while !keys.status().ready {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), known).await.expect("no keys");
+    }
     let verifier = Verifier::builder().issuer(issuer).audience(Provider::AUDIENCE).build().unwrap();
     let receiver = Receiver::builder(verifier, keys)
         .clock(clock.clone())

@@ -35,7 +35,9 @@ impl SqliteStore {
         }
         // A runtime that stops ends its tasks one after the other. If the caller is one of them, there is nothing to tell:
         // it goes no further than this.
-        tokio::time::sleep(STOPS_WITHIN).await;
+        if tokio::runtime::Handle::try_current().is_ok() {
+            tokio::time::sleep(STOPS_WITHIN).await;
+        }
         Err(StoreError::unavailable(
             "the task that writes has ended, as the Tokio runtime in which the store was opened has stopped, or it has \
              crashed: restart",
