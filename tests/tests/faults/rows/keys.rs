@@ -50,28 +50,23 @@ pub(crate) fn group() -> Group {
 async fn known(trouble: Trouble) -> Observed {
     let mut world = World::new().await;
     world.begin(trouble).await;
-    let event = SampleEvent::completed();
-    let answered = world.deliver(&event).await;
-    let left = world.finished(&event).await;
-    world.end(trouble);
-    rest(&world, &event, answered, left).await
+    recovered(world, trouble).await
 }
 
 async fn unknown(trouble: Trouble) -> Observed {
     let mut world = World::new().await;
     world.rotate();
-    in_trouble(world, trouble, true).await
+    world.begin(trouble).await;
+    recovered(world, trouble).await
 }
 
 async fn from_the_start(trouble: Trouble) -> Observed {
     let world = World::start(Setup { trouble: Some(trouble), ..Setup::default() }).await;
-    in_trouble(world, trouble, false).await
+    recovered(world, trouble).await
 }
 
-async fn in_trouble(mut world: World, trouble: Trouble, begin: bool) -> Observed {
-    if begin {
-        world.begin(trouble).await;
-    }
+/// A delivery while the key server is in trouble, and again after that.
+async fn recovered(mut world: World, trouble: Trouble) -> Observed {
     let event = SampleEvent::completed();
     let answered = world.deliver(&event).await;
     let left = world.finished(&event).await;
