@@ -41,7 +41,7 @@ mod turns;
 mod verifier;
 mod worker;
 
-pub use admission::{Admission, AdmissionError, Admitted, ForwardedError, HeaderError, RequiredHeader};
+pub use admission::{Admission, AdmissionError, Admitted, ForwardedError, HeaderError, RequiredHeader, RequiredHeaderError};
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use handler::{HandlerError, HandlerResult};

@@ -52,8 +52,8 @@ pub enum Refusal {
     /// The body, or the token in its header, is longer than accepted.
     #[error("the body or the token is longer than {0} bytes")]
     TooLarge(usize),
-    /// The connection broke before the body was complete.
-    #[error("the body ended early or its framing is wrong")]
+    /// The connection broke before the body was complete, or it was not complete when the answer was due.
+    #[error("the body ended early, came too slowly, or its framing is wrong")]
     Incomplete,
     /// The header that carries the token is repeated, so that it is unclear which one counts.
     #[error("the token's header is repeated")]
@@ -204,7 +204,7 @@ impl Refusal {
             }
             Self::Buried => (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused"),
             Self::Handler(_) | Self::NoHandlers => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
-            // A body that broke off says nothing about the next attempt.
+            // Says nothing about the next attempt.
             Self::Incomplete => (StatusCode::SERVICE_UNAVAILABLE, "body_incomplete"),
             Self::KeysUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),
             Self::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "event_unreadable"),

@@ -22,8 +22,8 @@
 //! | `idnow_webhooks_monitored_sources_total` | counter | | deliveries that the allow list would have refused in enforcing mode |
 //! | `idnow_webhooks_key_refreshes_total` | counter | `result`: `ok`, `error` | fetches of the key set (by `idnow-webhooks-jwks`) |
 //! | `idnow_webhooks_key_refresh_seconds` | histogram | | one such fetch |
-//! | `idnow_webhooks_keys` | gauge | | usable keys known; 0 before the first fetch, and when they have become too old |
-//! | `idnow_webhooks_keys_fetched_timestamp_seconds` | gauge | | when the keys known now were fetched, in seconds since 1970: their age is `time()` less this |
+//! | `idnow_webhooks_keys` | gauge | `location` of the source | usable keys known; 0 before the first fetch, and when they have become too old |
+//! | `idnow_webhooks_keys_fetched_timestamp_seconds` | gauge | `location` of the source | when the keys known now were fetched, in seconds since 1970: their age is `time()` less this |
 //!
 //! Deliveries whose client waits for no answer any more are counted as `client_gone`; those of
 //! [`Receiver::verify`](crate::Receiver::verify) as `verified`.

@@ -14,7 +14,7 @@ pub struct RequiredHeader {
     accepted: Vec<Secret>,
 }
 
-/// A required header that is not as it should be, or cannot be required.
+/// A required header that is not as it should be in a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
@@ -27,6 +27,12 @@ pub enum HeaderError {
     /// It has none of the accepted values.
     #[error("`{0}` has none of the accepted values")]
     Wrong(HeaderName),
+}
+
+/// A header that cannot be required, because nothing would be protected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequiredHeaderError {
     /// The name is not that of a header.
     #[error("not a header name: letters, digits and hyphens are expected")]
     InvalidName,
@@ -37,14 +43,18 @@ pub enum HeaderError {
 
 impl RequiredHeader {
     /// Requires the header `name` with one of these values, compared exactly and in constant time.
+    ///
+    /// # Errors
+    ///
+    /// [`RequiredHeaderError`] for what is no header name, and without a value or with an empty one.
     pub fn new<V: Into<Secret>>(
         name: &str,
         accepted: impl IntoIterator<Item = V>,
-    ) -> Result<Self, HeaderError> {
-        let name: HeaderName = name.trim().parse().map_err(|_| HeaderError::InvalidName)?;
+    ) -> Result<Self, RequiredHeaderError> {
+        let name: HeaderName = name.trim().parse().map_err(|_| RequiredHeaderError::InvalidName)?;
         let accepted: Vec<Secret> = accepted.into_iter().map(Into::into).collect();
         if accepted.is_empty() || accepted.iter().any(|value| value.expose().is_empty()) {
-            return Err(HeaderError::NoValue(name));
+            return Err(RequiredHeaderError::NoValue(name));
         }
         Ok(Self { name, accepted })
     }

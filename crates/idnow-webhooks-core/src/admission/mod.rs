@@ -17,7 +17,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 
 pub use forwarded::ForwardedError;
-pub use header::{HeaderError, RequiredHeader};
+pub use header::{HeaderError, RequiredHeader, RequiredHeaderError};
 
 /// What is demanded of a request before it is looked at. The default demands nothing.
 ///

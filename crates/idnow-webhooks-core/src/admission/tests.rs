@@ -223,11 +223,11 @@ fn required_headers_are_all_required_and_each_value_may_rotate() {
 
 #[test]
 fn a_header_that_could_never_protect_is_refused_at_once() {
-    assert_eq!(RequiredHeader::new("X Auth", ["a"]).unwrap_err(), HeaderError::InvalidName);
-    assert!(matches!(RequiredHeader::new("X-Auth", [""]).unwrap_err(), HeaderError::NoValue(_)));
+    assert_eq!(RequiredHeader::new("X Auth", ["a"]).unwrap_err(), RequiredHeaderError::InvalidName);
+    assert!(matches!(RequiredHeader::new("X-Auth", [""]).unwrap_err(), RequiredHeaderError::NoValue(_)));
     assert!(matches!(
         RequiredHeader::new("X-Auth", Vec::<String>::new()).unwrap_err(),
-        HeaderError::NoValue(_)
+        RequiredHeaderError::NoValue(_)
     ));
 }
 

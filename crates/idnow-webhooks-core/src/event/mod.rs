@@ -19,7 +19,7 @@ pub use session::{
 };
 
 /// The names of the events that the provider documents.
-pub const DOCUMENTED_NAMES: [&str; 5] = [
+pub const DOCUMENTED_NAMES: &[&str] = &[
     SessionCreated::NAME,
     SessionCompleted::NAME,
     SessionExpired::NAME,

@@ -7,6 +7,7 @@ mod intake;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -117,11 +118,12 @@ impl Receiver {
         let arrived = Instant::now();
         // From here on a pointer: each `async fn` on the way would hold the body twice.
         let body = pin!(body);
+        let reading = AtomicBool::new(true);
         let path = async {
-            let token = self.verified(arrived, &head, body).await;
+            let token = self.verified(arrived, &head, body, &reading).await;
             token.and_then(|token| self.inner.take_in(token))?.finish().await
         };
-        self.watched(arrived, pin!(path), Outcome::code).await.unwrap_or_else(Outcome::Refused)
+        self.watched(arrived, pin!(path), &reading, Outcome::code).await.unwrap_or_else(Outcome::Refused)
     }
 
     /// [`receive`](Self::receive), and the answer to it: what an adapter calls.
@@ -174,8 +176,9 @@ impl Receiver {
     {
         let arrived = Instant::now();
         let body = pin!(body);
+        let reading = AtomicBool::new(true);
         let path = async {
-            let token = self.verified(arrived, &head, body).await?;
+            let token = self.verified(arrived, &head, body, &reading).await?;
             let (arrival, _) = token.clone().into_parts();
             telemetry::identify(&arrival);
             self.inner.check_environment(arrival.environment())?;
@@ -184,7 +187,7 @@ impl Receiver {
                 Arrival::Unreadable(event) => Err(Refusal::Unreadable(*event)),
             }
         };
-        self.watched(arrived, path, |_| telemetry::VERIFIED).await
+        self.watched(arrived, path, &reading, |_| telemetry::VERIFIED).await
     }
 
     /// Waits until no handler runs, for a graceful stop: a handler may outlive the answer to its delivery, and
@@ -218,10 +221,13 @@ impl Receiver {
 
     /// Runs a path in the span of a delivery, up to the answer deadline, and notes how it ends. Give it a pinned
     /// one: this future would hold the whole twice.
+    ///
+    /// A path that is `reading` when its time is over waits for the sender, and not for us.
     async fn watched<T>(
         &self,
         arrived: Instant,
         path: impl Future<Output = Result<T, Refusal>>,
+        reading: &AtomicBool,
         code: impl Fn(&T) -> &'static str,
     ) -> Result<T, Refusal> {
         let span = tracing::info_span!(
@@ -231,7 +237,10 @@ impl Receiver {
         async {
             let watch = telemetry::Watch::new(arrived);
             let limit = self.inner.answer_deadline;
-            let result = within(Some(arrived), limit, path).await.unwrap_or(Err(Refusal::Deadline(limit)));
+            let result = within(Some(arrived), limit, path).await.unwrap_or_else(|_| {
+                let late = reading.load(Ordering::Relaxed);
+                Err(if late { Refusal::Incomplete } else { Refusal::Deadline(limit) })
+            });
             watch.answered(result.as_ref().map(code));
             result
         }
@@ -244,6 +253,7 @@ impl Receiver {
         arrived: Instant,
         head: &Head<'_>,
         body: B,
+        reading: &AtomicBool,
     ) -> Result<VerifiedToken, Refusal>
     where
         B: Stream<Item = Result<D, E>>,
@@ -256,6 +266,7 @@ impl Receiver {
                 BodyError::TooLarge => Refusal::TooLarge(inner.max_body_bytes),
                 BodyError::Incomplete => Refusal::Incomplete,
             })?;
+        reading.store(false, Ordering::Relaxed);
         // A loose body beside a header's token is not signed, so nobody looks at it.
         let token = header_token.map_or(body, |value| Bytes::copy_from_slice(value.as_bytes()));
         let mut verified = inner.verify(&token, arrived).await?;

@@ -93,7 +93,10 @@ impl Failure {
 /// A router that names one event twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is registered twice: join the two handlers into one")]
-pub struct RepeatedHandler(pub &'static str);
+pub struct RepeatedHandler(
+    /// The event's name, or the method of [`EventRouter`] that was called twice.
+    pub &'static str,
+);
 
 impl EventRouter {
     /// A router without handlers: it acknowledges every event and does nothing.

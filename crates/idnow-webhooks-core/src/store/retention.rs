@@ -44,4 +44,7 @@ impl Default for Retention {
 /// A retention under which a late attempt of the provider could be taken for a new event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("events must be kept for at least {min:?}, not {0:?}: the provider may send one again for that long", min = Retention::MIN)]
-pub struct RetentionTooShort(pub Duration);
+pub struct RetentionTooShort(
+    /// The retention that was asked for.
+    pub Duration,
+);

@@ -45,7 +45,7 @@ pub enum VerifyError {
         /// The configured leeway in seconds.
         leeway: i64,
     },
-    /// `iat` lies in the future: one of the two clocks is wrong.
+    /// The token is genuine, but `iat` lies in the future: one of the two clocks is wrong.
     #[error("issued {seconds_ahead} s in the future, leeway is {leeway} s: compare the clocks")]
     NotYetIssued {
         /// Seconds until `iat`.
@@ -53,7 +53,7 @@ pub enum VerifyError {
         /// The configured leeway in seconds.
         leeway: i64,
     },
-    /// `nbf` lies in the future.
+    /// The token is genuine, but `nbf` lies in the future.
     #[error("valid only in {seconds_ahead} s, leeway is {leeway} s: compare the clocks")]
     NotYetValid {
         /// Seconds until `nbf`.

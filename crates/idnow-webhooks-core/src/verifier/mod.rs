@@ -121,8 +121,9 @@ impl Verifier {
     /// # Errors
     ///
     /// [`VerifyError`] names the check that failed, what was expected and what was seen.
-    /// [`VerifyError::UnknownKey`] is given only for a token that is correct in every other respect that can
-    /// be checked without the key: it is worth a look at the key server.
+    /// [`VerifyError::UnknownKey`] is given only for a token that is right in all that can be checked without the key,
+    /// but perhaps too early: it is worth a look at the key server. [`VerifyError::NotYetIssued`] and [`VerifyError::NotYetValid`] are given only
+    /// for a token whose signature holds, so they do tell that two clocks disagree.
     pub fn verify(
         &self,
         token: &[u8],
@@ -140,6 +141,8 @@ impl Verifier {
 
         let key_id = header.kid.as_deref();
         let key = verifying_key(keys, algorithm, key_id, &segments, &signature)?;
+        // Last, as the answer asks the provider to come again and tells whoever watches that a clock is wrong.
+        self.check_begun(&claims, now)?;
 
         let issuer = claims.iss.map(Cow::into_owned).unwrap_or_default();
         let subject = claims.sub.map(Cow::into_owned);
@@ -187,14 +190,6 @@ impl Verifier {
         if expires_at.saturating_add(leeway) <= now {
             return Err(VerifyError::Expired { seconds_ago: seconds_between(expires_at, now), leeway });
         }
-        if issued_at > now.saturating_add(leeway) {
-            return Err(VerifyError::NotYetIssued { seconds_ahead: seconds_between(now, issued_at), leeway });
-        }
-        if let Some(start) = claims.nbf
-            && start > now.saturating_add(leeway)
-        {
-            return Err(VerifyError::NotYetValid { seconds_ahead: seconds_between(now, start), leeway });
-        }
         let lifetime = expires_at.saturating_sub(issued_at);
         if lifetime <= 0 || lifetime > policy.max_lifetime {
             return Err(VerifyError::Lifetime { seconds: lifetime, most: policy.max_lifetime });
@@ -206,6 +201,22 @@ impl Verifier {
         }
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
         Ok(Times { issued_at: time(issued_at), expires_at: time(expires_at) })
+    }
+
+    fn check_begun(&self, claims: &RawClaims<'_>, now: DateTime<Utc>) -> Result<(), VerifyError> {
+        let (now, leeway) = (now.timestamp(), self.policy.leeway);
+        let latest = now.saturating_add(leeway);
+        if let Some(issued_at) = claims.iat
+            && issued_at > latest
+        {
+            return Err(VerifyError::NotYetIssued { seconds_ahead: seconds_between(now, issued_at), leeway });
+        }
+        if let Some(start) = claims.nbf
+            && start > latest
+        {
+            return Err(VerifyError::NotYetValid { seconds_ahead: seconds_between(now, start), leeway });
+        }
+        Ok(())
     }
 }
 

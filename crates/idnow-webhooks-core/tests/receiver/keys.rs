@@ -156,14 +156,36 @@ async fn tokens_that_fail_anyway_cause_no_traffic() {
         let outcome = post(&receiver, &[], token).await;
         assert!(outcome.status().is_client_error(), "{outcome:?}");
     }
-    for early in ["iat", "nbf"] {
-        let token = stranger.token_with(&event, |claims| {
-            claims.insert(early.into(), json!(9_000_000_000_u64));
-            claims.insert("exp".into(), json!(9_000_000_001_u64));
-        });
-        assert_eq!(post(&receiver, &[], token).await.code(), "not_yet_valid");
-    }
     assert!(keys.arrivals().is_empty());
+}
+
+/// Or anybody could make the provider come again, and call whoever looks after the clocks.
+#[tokio::test]
+async fn only_a_genuine_token_is_told_to_come_later() {
+    let early = |provider: &Provider, claim: &str| {
+        provider.token_with(&SampleEvent::created(), |claims| {
+            let later = claims["iat"].as_i64().unwrap() + 3000;
+            claims.insert(claim.into(), later.into());
+        })
+    };
+    let stranger = SigningKey::shared_other();
+    let forged = Provider::new().with_key(stranger.with_key_id(SigningKey::shared().key_id().unwrap()));
+    for claim in ["iat", "nbf"] {
+        let keys = ScriptedKeys::new(
+            set(&[&SigningKey::shared()]),
+            [Refresh::Brings(set(&[&SigningKey::shared(), &SigningKey::shared_other()]))],
+        );
+        let receiver = receiver(&keys);
+        assert_eq!(post(&receiver, &[], early(&forged, claim)).await.code(), "token_refused");
+        assert_eq!(post(&receiver, &[], early(&Provider::new(), claim)).await.code(), "not_yet_valid");
+        assert!(keys.arrivals().is_empty());
+        assert_eq!(
+            post(&receiver, &[], early(&rotated(), claim)).await.code(),
+            "not_yet_valid",
+            "by a new key"
+        );
+        assert_eq!(keys.arrivals().len(), 1);
+    }
 }
 
 fn nameless(key: SigningKey) -> Provider {

@@ -168,7 +168,7 @@ fn deliveries_that_are_only_verified_are_counted_too() {
         counts(&[
             ("deliveries_total{outcome=verified,check=}", 1),
             ("deliveries_total{outcome=malformed_token,check=form}", 1),
-            ("deliveries_total{outcome=deadline_exceeded,check=}", 1),
+            ("deliveries_total{outcome=body_incomplete,check=}", 1),
             ("deliveries_total{outcome=client_gone,check=}", 1),
             ("delivery_seconds{}", 3),
             ("verification_seconds{}", 2),

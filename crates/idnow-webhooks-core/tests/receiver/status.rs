@@ -119,7 +119,7 @@ async fn the_body(provider: &Provider) -> Vec<Row> {
             "stalled",
             receiver.receive(head(), pieces().take(3).chain(stream::pending())).await,
             503,
-            "deadline_exceeded",
+            "body_incomplete",
         ),
         row("empty", receiver.receive(head(), whole("")).await, 400, "malformed_token"),
         row("no token", receiver.receive(head(), whole("{}")).await, 400, "malformed_token"),
