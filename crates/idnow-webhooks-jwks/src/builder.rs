@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use idnow_webhooks_core::Backoff;
 use tokio::runtime::Handle;
 
 use crate::error::{ConfigError, JwksError};
@@ -120,11 +121,9 @@ impl JwksSourceBuilder {
         self
     }
 
-    /// The wait after a failed fetch: `initial` after the first failure, doubled after each further one up to
-    /// `max`, less up to half of it at random. Default: 1 s and 60 s.
-    pub fn retry_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        self.policy.initial_backoff = initial;
-        self.policy.max_backoff = max;
+    /// How long to wait after a failed fetch. Default: 1 s, doubled up to 60 s, less up to half of it at random.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.policy.backoff = backoff;
         self
     }
 

@@ -44,7 +44,7 @@
 //! - **On demand**, when a token names an unknown key, but at most once per
 //!   [`min_refresh_interval`](JwksSourceBuilder::min_refresh_interval). In between, senders are asked to try
 //!   again, so a storm of made-up key ids causes next to no load, and no genuine event is lost.
-//! - **After a failure**, with growing pauses ([`retry_backoff`](JwksSourceBuilder::retry_backoff)).
+//! - **After a failure**, with growing pauses ([`backoff`](JwksSourceBuilder::backoff)).
 //!
 //! # Which keys are trusted
 //!

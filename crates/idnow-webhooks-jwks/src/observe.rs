@@ -31,7 +31,7 @@ impl Observer {
         metrics::describe_gauge!(KEYS, "Usable verification keys");
         metrics::describe_gauge!(FETCHED, "When the verification keys were fetched, in seconds since 1970");
         // Whoever watches must also see that none were ever fetched.
-        metrics::gauge!(KEYS).set(0.0);
+        metrics::gauge!(KEYS, "location" => Arc::clone(&location)).set(0.0);
         Self { location, key_ids: None, skipped: Vec::new() }
     }
 
@@ -64,8 +64,9 @@ impl Observer {
         // A gauge is a float by definition; a key set has at most a hundred entries, and no second of ours is too large.
         #[allow(clippy::cast_precision_loss)]
         {
-            metrics::gauge!(KEYS).set(usable as f64);
-            metrics::gauge!(FETCHED).set(SystemClock.now().timestamp() as f64);
+            metrics::gauge!(KEYS, "location" => Arc::clone(&self.location)).set(usable as f64);
+            metrics::gauge!(FETCHED, "location" => Arc::clone(&self.location))
+                .set(SystemClock.now().timestamp() as f64);
         }
         count("ok", took);
     }
@@ -96,7 +97,7 @@ impl Observer {
             location = &*self.location,
             "the last good keys are too old to be trusted: nothing can be verified until a fetch succeeds"
         );
-        metrics::gauge!(KEYS).set(0.0);
+        metrics::gauge!(KEYS, "location" => Arc::clone(&self.location)).set(0.0);
     }
 }
 

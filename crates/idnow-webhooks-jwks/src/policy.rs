@@ -15,8 +15,7 @@ pub(crate) struct Policy {
     pub(crate) max_lifetime: Duration,
     pub(crate) max_stale: Duration,
     pub(crate) min_refresh_interval: Duration,
-    pub(crate) initial_backoff: Duration,
-    pub(crate) max_backoff: Duration,
+    pub(crate) backoff: Backoff,
 }
 
 impl Default for Policy {
@@ -27,8 +26,7 @@ impl Default for Policy {
             max_lifetime: Duration::from_secs(24 * 60 * 60),
             max_stale: Duration::from_secs(24 * 60 * 60),
             min_refresh_interval: Duration::from_secs(10),
-            initial_backoff: Duration::from_secs(1),
-            max_backoff: Duration::from_secs(60),
+            backoff: Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60), jitter: 0.5 },
         }
     }
 }
@@ -41,8 +39,8 @@ impl Policy {
         in_range(self.max_lifetime, "max_lifetime", self.min_lifetime)?;
         in_range(self.max_stale, "max_stale", Duration::ZERO)?;
         in_range(self.min_refresh_interval, "min_refresh_interval", Duration::ZERO)?;
-        in_range(self.initial_backoff, "retry_backoff (initial)", least)?;
-        in_range(self.max_backoff, "retry_backoff (max)", self.initial_backoff)
+        in_range(self.backoff.first, "backoff.first", least)?;
+        in_range(self.backoff.most, "backoff.most", self.backoff.first)
     }
 
     /// The lifetime of keys for which the server stated this one.
@@ -54,11 +52,6 @@ impl Policy {
     pub(crate) fn refresh_after(lifetime: Duration) -> Duration {
         let latest = lifetime.mul_f64(0.8);
         Backoff { first: latest, most: latest, jitter: 0.1 }.wait(1)
-    }
-
-    /// The wait after this many failures in a row.
-    pub(crate) fn backoff(&self, failures: u32) -> Duration {
-        Backoff { first: self.initial_backoff, most: self.max_backoff, jitter: 0.5 }.wait(failures)
     }
 }
 
@@ -95,7 +88,7 @@ mod tests {
         for (failures, full) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (40, 60), (u32::MAX, 60)] {
             let full = Duration::from_secs(full);
             for _ in 0..50 {
-                let wait = policy.backoff(failures);
+                let wait = policy.backoff.wait(failures);
                 assert!(wait >= full / 2 && wait <= full, "{failures}: {wait:?}");
             }
         }
@@ -112,12 +105,14 @@ mod tests {
     #[test]
     fn impossible_settings_are_named() {
         let second = Duration::from_secs(1);
+        let backoff =
+            |first, most| Policy { backoff: Backoff { first, most, jitter: 0.0 }, ..Policy::default() };
         let cases: [(Policy, &str); 5] = [
             (Policy { min_lifetime: Duration::ZERO, ..Policy::default() }, "min_lifetime is zero"),
             (Policy { max_lifetime: second, ..Policy::default() }, "max_lifetime is 1s: at least 60s"),
             (Policy { max_stale: Duration::MAX, ..Policy::default() }, "max_stale is longer"),
-            (Policy { initial_backoff: Duration::ZERO, ..Policy::default() }, "retry_backoff (initial)"),
-            (Policy { max_backoff: second / 2, ..Policy::default() }, "retry_backoff (max) is 500ms"),
+            (backoff(Duration::ZERO, second), "backoff.first is zero"),
+            (backoff(second, second / 2), "backoff.most is 500ms"),
         ];
         for (policy, expected) in cases {
             let message = policy.check().unwrap_err().to_string();

@@ -90,7 +90,7 @@ impl Task {
 
     fn recover(&mut self) {
         self.failures = self.failures.saturating_add(1);
-        self.next = Instant::now() + self.policy.backoff(self.failures);
+        self.next = Instant::now() + self.policy.backoff.wait(self.failures);
         if let Some(flight) = self.flight.take() {
             self.fail(flight.began, &Arc::new(FetchError::Panicked));
         }
@@ -205,7 +205,7 @@ impl Task {
 
     fn failed(&mut self, began: StdInstant, error: FetchError) {
         self.failures = self.failures.saturating_add(1);
-        let retry_in = self.policy.backoff(self.failures);
+        let retry_in = self.policy.backoff.wait(self.failures);
         self.next = Instant::now() + retry_in;
         let error = Arc::new(error);
         self.fail(began, &error);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use idnow_webhooks_core::Backoff;
 use idnow_webhooks_jwks::{
     ConfigError, JwksError, JwksSource, Location, PRODUCTION_JWKS_URL, SANDBOX_JWKS_URL,
 };
@@ -74,12 +75,15 @@ fn a_location_can_be_checked_early() {
 #[tokio::test]
 async fn wrong_settings_are_named() {
     let local = || builder(Location::url("http://localhost:1/"));
+    let backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(9), jitter: 0.5 };
     for (builder, expected) in [
         (local().timeout(Duration::ZERO), "timeout is zero"),
         (local().timeout(Duration::MAX), "timeout is longer than 366 days"),
         (local().connect_timeout(Duration::ZERO), "connect_timeout is zero"),
         (local().max_response_bytes(0), "max_response_bytes is 0"),
         (local().max_lifetime(Duration::from_secs(1)), "max_lifetime is 1s"),
+        (local().backoff(Backoff { first: Duration::ZERO, ..backoff }), "backoff.first is zero"),
+        (local().backoff(Backoff { most: Duration::from_millis(1), ..backoff }), "backoff.most is 1ms"),
         (local().root_certificates_pem("nonsense"), "root_certificates_pem"),
         (
             local().root_certificates_pem("-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n"),

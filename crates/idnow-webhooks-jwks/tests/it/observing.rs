@@ -112,28 +112,31 @@ async fn metrics_count_fetches_and_keys() {
         })
         .collect();
     seen.sort();
+    let location = server.url(PATH);
     assert_eq!(
         seen,
         [
             "idnow_webhooks_key_refresh_seconds  3 values",
             "idnow_webhooks_key_refreshes_total error 1",
             "idnow_webhooks_key_refreshes_total ok 2",
-            "idnow_webhooks_keys  2",
-            "idnow_webhooks_keys_fetched_timestamp_seconds  then",
+            &format!("idnow_webhooks_keys {location} 2"),
+            &format!("idnow_webhooks_keys_fetched_timestamp_seconds {location} then"),
         ]
     );
 }
 
 #[tokio::test]
-async fn no_keys_are_reported_before_the_first_fetch() {
+async fn no_keys_are_reported_before_the_first_fetch_of_each_source() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _guard = metrics::set_default_local_recorder(&recorder);
 
-    let server = Server::start(Reply::json(jwks(&["1"]))).await;
-    // Its task gets no turn before this test ends.
-    let _source = server.builder().start().unwrap();
+    let servers =
+        [Server::start(Reply::json(jwks(&["1"]))).await, Server::start(Reply::json(jwks(&["1"]))).await];
+    // Their tasks get no turn before this test ends.
+    let _sources = servers.each_ref().map(|server| server.builder().start().unwrap());
     let snapshot = snapshotter.snapshot().into_vec();
-    let keys = snapshot.into_iter().find(|(key, ..)| key.key().name() == "idnow_webhooks_keys");
-    assert_eq!(keys.map(|(.., value)| value), Some(DebugValue::Gauge(0.0.into())));
+    let keys = snapshot.into_iter().filter(|(key, ..)| key.key().name() == "idnow_webhooks_keys");
+    let values: Vec<_> = keys.map(|(.., value)| value).collect();
+    assert_eq!(values, [DebugValue::Gauge(0.0.into()), DebugValue::Gauge(0.0.into())]);
 }

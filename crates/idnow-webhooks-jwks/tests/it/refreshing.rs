@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use idnow_webhooks_core::Backoff;
 use idnow_webhooks_core::keys::KeySource;
 use tokio::task::JoinSet;
 
@@ -10,6 +11,8 @@ use idnow_webhooks_jwks::Location;
 use crate::support::{PATH, Reply, Server, builder, eventually, jwks};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+const RETRY: Backoff =
+    Backoff { first: Duration::from_millis(20), most: Duration::from_millis(40), jitter: 0.5 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_storm_of_unknown_keys_is_a_few_fetches_one_at_a_time() {
@@ -211,7 +214,7 @@ async fn last_good_keys_are_given_up_in_the_end() {
         .min_lifetime(10 * MILLISECOND)
         .default_lifetime(100 * MILLISECOND)
         .max_stale(200 * MILLISECOND)
-        .retry_backoff(20 * MILLISECOND, 40 * MILLISECOND)
+        .backoff(RETRY)
         .connect()
         .await
         .unwrap();
@@ -262,7 +265,7 @@ async fn cache_control_decides_within_bounds() {
 #[tokio::test]
 async fn starts_without_keys_and_gets_them_later() {
     let server = Server::start(Reply::status("503 Busy")).await;
-    let source = server.builder().retry_backoff(20 * MILLISECOND, 20 * MILLISECOND).start().unwrap();
+    let source = server.builder().backoff(RETRY).start().unwrap();
     assert!(source.current().is_empty() && !source.status().ready);
     assert_eq!(source.age(), None);
     let error = source.refresh(Instant::now()).await.unwrap_err();
