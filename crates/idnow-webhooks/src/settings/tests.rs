@@ -203,7 +203,9 @@ fn what_is_required_is_asked_for() {
 
 #[test]
 fn an_audience_that_no_token_can_name_is_refused() {
-    for wrong in ["bank.example", "/webhooks/idnow", "bank.example:443/hook", "ftp://bank.example/"] {
+    for wrong in
+        ["bank.example", "/webhooks/idnow", "bank.example:443/hook", "ftp://bank.example/", "https:///hook"]
+    {
         let error = read(&[("IDNOW_AUDIENCE", &format!("https://bank.example/hook,{wrong}"))]).unwrap_err();
         assert_eq!(error.variable(), "IDNOW_AUDIENCE");
         let told = error.to_string();

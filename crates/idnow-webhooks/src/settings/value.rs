@@ -50,8 +50,24 @@ impl Variables {
         Ok(items)
     }
 
-    pub(super) fn list(&self, name: &str) -> Result<Vec<String>, SettingsError> {
-        Ok(self.items(name)?.into_iter().map(str::to_owned).collect())
+    /// What is no URL can never be the `aud` of a token: every delivery would be refused, and none would come again.
+    pub(super) fn audiences(&self, name: &str) -> Result<Vec<String>, SettingsError> {
+        const EXPECTED: &str = "the URL of the endpoint as it is configured at the provider, such as \
+                                https://bank.example/webhooks/idnow";
+        let is_url = |text: &str| {
+            let (scheme, rest) = text.split_once("://").unwrap_or_default();
+            ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+                && !rest.is_empty()
+                && !rest.starts_with(['/', '?', '#'])
+        };
+        let audiences = self.items(name)?;
+        if audiences.is_empty() {
+            return Err(SettingsError::missing(name, EXPECTED));
+        }
+        match audiences.iter().find(|audience| !is_url(audience)) {
+            Some(wrong) => Err(SettingsError::wrong(name, wrong, EXPECTED)),
+            None => Ok(audiences.into_iter().map(str::to_owned).collect()),
+        }
     }
 
     /// One of these choices, which has an effect only together with another variable.
