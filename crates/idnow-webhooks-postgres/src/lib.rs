@@ -13,10 +13,10 @@
 //!   [`StoreError::Unavailable`], and the provider delivers again later. Once an attempt to connect has failed, calls
 //!   fail at once; two attempts a second find out when the server is back.
 //!
-//! Workers hear of new events at once, from other processes by `LISTEN` and `NOTIFY`. Behind a pooler that cannot do
-//! that they find them by polling. A pooler must keep a transaction on one connection. The store's own connections set
-//! `statement_timeout` and `lock_timeout` when they are made: a pooler that shares connections between its clients should
-//! have some for this store alone.
+//! Workers hear of new events at once, from other processes by `LISTEN` and `NOTIFY`, and by looking once a second while
+//! that connection is lost. A pooler between the store and the server must give each of its connections one of the
+//! server's for as long as it is open (session mode): in transaction mode, notifications reach the wrong ones, and calls
+//! fail.
 //!
 //! The tables `idnow_webhooks_events` (what came), `idnow_webhooks_states` (where each event stands) and
 //! `idnow_webhooks_schema` are made at start, next to your own if you like. The user needs `CREATE` on the schema only
