@@ -1,19 +1,12 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::unreadable::{self, Unreadable};
 use super::{Run, flexible};
 use crate::json::{self, Json, Reader};
-use crate::one_line::one_line;
-
-/// The longest event id that is accepted, in bytes. The provider sends a UUID.
-const MAX_ID_BYTES: usize = 256;
-/// The longest reason that is kept, in characters: the JSON reader may quote what it could not read.
-const MAX_REASON: usize = 300;
 
 /// A verified event with its payload.
 ///
@@ -124,46 +117,6 @@ pub trait EventPayload: DeserializeOwned + Send + 'static {
     }
 }
 
-/// A verified `data` that is not an event as this version understands it: the provider changed something.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the signed `data` is not a readable event: {reason}")]
-pub struct Unreadable {
-    /// `eventId`, if at least that could be read.
-    pub event_id: Option<String>,
-    /// `eventName`, if at least that could be read.
-    pub event_name: Option<String>,
-    /// `environment`, if at least that could be read.
-    pub environment: Option<String>,
-    reason: Arc<str>,
-    data: Json,
-}
-
-impl Unreadable {
-    pub(crate) fn new(event: &RawEvent, reason: &impl fmt::Display) -> Self {
-        Self {
-            event_id: Some(event.id.clone()),
-            event_name: Some(event.name.clone()),
-            environment: Some(event.environment.clone()),
-            reason: one_line(reason, MAX_REASON).into(),
-            data: event.data.clone(),
-        }
-    }
-
-    /// The text of `data`, exactly as it was signed.
-    pub fn json(&self) -> &str {
-        self.data.get()
-    }
-
-    pub(crate) fn data(&self) -> &Json {
-        &self.data
-    }
-
-    /// What could not be read, and where in the text.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
 /// The members of `data`, as they stand in its text.
 pub(crate) struct Envelope<'a> {
     id: Cow<'a, str>,
@@ -196,7 +149,7 @@ impl<'a> Envelope<'a> {
         })?;
         let missing = |what| data.error(what);
         let id = id.ok_or(missing("`eventId` is missing"))?;
-        if !is_usable_id(&id) {
+        if !flexible::is_usable_id(&id) {
             return Err(data.error("`eventId` must have 1 to 256 bytes, none of them a control character"));
         }
         Ok(Self {
@@ -231,8 +184,10 @@ impl RawEvent {
     ) -> Result<Self, Unreadable> {
         let envelope = match envelope {
             Ok(envelope) => envelope,
-            Err(_) if !json::is_object(data.get()) => return Err(unreadable(data, &"not an object")),
-            Err(error) => return Err(unreadable(data, &error)),
+            Err(_) if !json::is_object(data.get()) => {
+                return Err(Unreadable::salvaged(data, &"not an object"));
+            }
+            Err(error) => return Err(Unreadable::salvaged(data, &error)),
         };
         Ok(Self {
             id: envelope.id.into_owned(),
@@ -248,12 +203,22 @@ impl RawEvent {
         })
     }
 
+    pub(super) fn unreadable(&self, reason: &impl fmt::Display) -> Unreadable {
+        Unreadable {
+            event_id: Some(self.id.clone()),
+            event_name: Some(self.name.clone()),
+            environment: Some(self.environment.clone()),
+            reason: unreadable::short(reason),
+            data: self.data.clone(),
+        }
+    }
+
     /// A derived `Deserialize` would take an array for an object.
     pub(super) fn check_payload(&self) -> Result<(), Unreadable> {
         if json::is_object(self.payload.get()) {
             return Ok(());
         }
-        Err(Unreadable::new(self, &"`payload` is not an object"))
+        Err(self.unreadable(&"`payload` is not an object"))
     }
 
     /// Reads the payload as `P`.
@@ -265,10 +230,10 @@ impl RawEvent {
     pub fn read<P: EventPayload>(self) -> Result<Event<P>, Unreadable> {
         if self.name != P::NAME {
             let reason = format!("the event is {:?}, and not {:?}", self.name, P::NAME);
-            return Err(Unreadable::new(&self, &reason));
+            return Err(self.unreadable(&reason));
         }
         self.check_payload()?;
-        let payload = P::read(&self).map_err(|error| Unreadable::new(&self, &error))?;
+        let payload = P::read(&self).map_err(|error| self.unreadable(&error))?;
         Ok(Event {
             id: self.id,
             name: self.name,
@@ -281,43 +246,6 @@ impl RawEvent {
             run: self.run,
             data: self.data,
         })
-    }
-}
-
-/// Whether an event can be stored and found under this id, also in databases whose text cannot hold NUL.
-fn is_usable_id(id: &str) -> bool {
-    let plain = id.bytes().all(|byte| byte.is_ascii_graphic());
-    (1..=MAX_ID_BYTES).contains(&id.len()) && (plain || !id.contains(char::is_control))
-}
-
-/// Keeps what little can still be read, for the log and for deduplication.
-fn unreadable(data: Json, reason: &impl fmt::Display) -> Unreadable {
-    #[derive(Deserialize)]
-    struct Field {
-        #[serde(rename = "eventId", default, deserialize_with = "flexible::optional_text")]
-        id: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Name {
-        #[serde(rename = "eventName", default, deserialize_with = "flexible::optional_text")]
-        name: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Environment {
-        #[serde(default, deserialize_with = "flexible::optional_text")]
-        environment: Option<String>,
-    }
-    // Serde would also read a member from an array.
-    let object = if json::is_object(data.get()) { data.get() } else { "" };
-    let event_id = serde_json::from_str(object).ok().and_then(|Field { id }| id);
-    let event_name = serde_json::from_str(object).ok().and_then(|Name { name }| name);
-    let environment = serde_json::from_str(object).ok().and_then(|Environment { environment }| environment);
-    Unreadable {
-        environment,
-        event_id: event_id.filter(|id| is_usable_id(id)),
-        event_name,
-        reason: one_line(reason, MAX_REASON).into(),
-        data,
     }
 }
 

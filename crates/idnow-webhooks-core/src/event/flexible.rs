@@ -13,6 +13,15 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::json::{self, Reader};
 
+/// The longest event id that is accepted, in bytes. The provider sends a UUID.
+const MAX_ID_BYTES: usize = 256;
+
+/// Whether an event can be stored and found under this id, also in databases whose text cannot hold NUL.
+pub(super) fn is_usable_id(id: &str) -> bool {
+    let plain = id.bytes().all(|byte| byte.is_ascii_graphic());
+    (1..=MAX_ID_BYTES).contains(&id.len()) && (plain || !id.contains(char::is_control))
+}
+
 /// Text, or a number taken as the text it is written with.
 pub(super) fn text_or_number<'a>(value: &mut Reader<'a>) -> Result<Cow<'a, str>, json::Error> {
     match value.peek() {

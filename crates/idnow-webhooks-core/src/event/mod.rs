@@ -9,14 +9,16 @@ mod envelope;
 mod flexible;
 mod run;
 mod session;
+mod unreadable;
 
 pub(crate) use arrival::Arrival;
 pub(crate) use envelope::Envelope;
-pub use envelope::{Event, EventPayload, RawEvent, RawPayload, Unreadable};
+pub use envelope::{Event, EventPayload, RawEvent, RawPayload};
 pub use run::Run;
 pub use session::{
     Session, SessionAborted, SessionCompleted, SessionCreated, SessionError, SessionExpired, SessionStatus,
 };
+pub use unreadable::Unreadable;
 
 /// The names of the events that the provider documents.
 pub const DOCUMENTED_NAMES: &[&str] = &[

@@ -166,6 +166,6 @@ impl RawEvent {
     /// Reads what any of the five session events says about its session.
     pub fn session(&self) -> Result<Session, super::Unreadable> {
         self.check_payload()?;
-        Session::read(self).map_err(|error| super::Unreadable::new(self, &error))
+        Session::read(self).map_err(|error| self.unreadable(&error))
     }
 }

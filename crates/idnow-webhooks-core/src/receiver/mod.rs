@@ -3,6 +3,7 @@
 mod builder;
 mod head;
 mod intake;
+mod verify;
 
 use std::fmt;
 use std::pin::pin;
@@ -20,15 +21,14 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::admission::Admission;
-use crate::body::{self, BodyError};
 use crate::clock::Clock;
 use crate::deadline::within;
 use crate::event::{Arrival, Event, EventPayload, RawEvent};
 use crate::health::{Health, KeysHealth};
-use crate::keys::{KeySet, KeySource};
+use crate::keys::KeySource;
 use crate::outcome::{Outcome, Refusal};
 use crate::telemetry;
-use crate::verifier::{Seen, VerifiedToken, Verifier, VerifyError};
+use crate::verifier::{VerifiedToken, Verifier};
 
 pub use builder::{ReceiverBuilder, ReceiverError};
 pub use head::{Head, PeerAddr};
@@ -120,7 +120,7 @@ impl Receiver {
         let body = pin!(body);
         let reading = AtomicBool::new(true);
         let path = async {
-            let token = self.verified(arrived, &head, body, &reading).await;
+            let token = self.inner.verified(arrived, &head, body, &reading).await;
             token.and_then(|token| self.inner.take_in(token))?.finish().await
         };
         self.watched(arrived, pin!(path), &reading, Outcome::code).await.unwrap_or_else(Outcome::Refused)
@@ -178,7 +178,7 @@ impl Receiver {
         let body = pin!(body);
         let reading = AtomicBool::new(true);
         let path = async {
-            let token = self.verified(arrived, &head, body, &reading).await?;
+            let token = self.inner.verified(arrived, &head, body, &reading).await?;
             let (arrival, _) = token.clone().into_parts();
             telemetry::identify(&arrival);
             self.inner.check_environment(arrival.environment())?;
@@ -246,70 +246,6 @@ impl Receiver {
         }
         .instrument(span)
         .await
-    }
-
-    async fn verified<B, D, E>(
-        &self,
-        arrived: Instant,
-        head: &Head<'_>,
-        body: B,
-        reading: &AtomicBool,
-    ) -> Result<VerifiedToken, Refusal>
-    where
-        B: Stream<Item = Result<D, E>>,
-        D: Buf,
-    {
-        let inner = &*self.inner;
-        let header_token = inner.admit(head)?;
-        let body =
-            body::read(head.headers, body, inner.max_body_bytes).await.map_err(|error| match error {
-                BodyError::TooLarge => Refusal::TooLarge(inner.max_body_bytes),
-                BodyError::Incomplete => Refusal::Incomplete,
-            })?;
-        reading.store(false, Ordering::Relaxed);
-        // A loose body beside a header's token is not signed, so nobody looks at it.
-        let token = header_token.map_or(body, |value| Bytes::copy_from_slice(value.as_bytes()));
-        let mut verified = inner.verify(&token, arrived).await?;
-        if inner.keep_evidence {
-            verified.keep_evidence(&token);
-        }
-        Ok(verified)
-    }
-}
-
-impl Inner {
-    async fn verify(&self, token: &[u8], arrived: Instant) -> Result<VerifiedToken, Refusal> {
-        let token_error = match self.verify_with(token, &self.keys.current()) {
-            Err(error @ VerifyError::UnknownKey { .. }) => error,
-            result => return Ok(result?),
-        };
-        match self.keys.refresh(arrived.into_std()).await {
-            Ok(keys) => Ok(self.verify_with(token, &keys)?),
-            // A fetch for another delivery, too early to answer this one, may have brought the key all the same.
-            Err(keys) => match self.verify_with(token, &self.keys.current()) {
-                Err(VerifyError::UnknownKey { .. }) => {
-                    Err(Refusal::KeysUnavailable { token: token_error, keys })
-                }
-                result => Ok(result?),
-            },
-        }
-    }
-
-    fn verify_with(&self, token: &[u8], keys: &KeySet) -> Result<VerifiedToken, VerifyError> {
-        let started = Instant::now();
-        let result = self.verifier.verify(token, keys, self.clock.now());
-        telemetry::verification(started);
-        result
-    }
-
-    /// An environment that cannot be read is no reason to refuse an event for good.
-    fn check_environment(&self, environment: Option<&str>) -> Result<(), Refusal> {
-        match (&self.expected_environment, environment) {
-            (Some(expected), Some(environment)) if expected != environment => {
-                Err(Refusal::Environment { expected: expected.clone(), seen: Seen::new(environment) })
-            }
-            _ => Ok(()),
-        }
     }
 }
 

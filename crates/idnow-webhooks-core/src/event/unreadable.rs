@@ -1,0 +1,72 @@
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::flexible;
+use crate::json::{self, Json};
+use crate::one_line::one_line;
+
+/// The longest reason that is kept, in characters: the JSON reader may quote what it could not read.
+const MAX_REASON: usize = 300;
+
+/// A verified `data` that is not an event as this version understands it: the provider changed something.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the signed `data` is not a readable event: {reason}")]
+pub struct Unreadable {
+    /// `eventId`, if at least that could be read.
+    pub event_id: Option<String>,
+    /// `eventName`, if at least that could be read.
+    pub event_name: Option<String>,
+    /// `environment`, if at least that could be read.
+    pub environment: Option<String>,
+    pub(super) reason: Arc<str>,
+    pub(super) data: Json,
+}
+
+impl Unreadable {
+    /// Keeps what little can still be read, for the log and for deduplication.
+    pub(super) fn salvaged(data: Json, reason: &impl fmt::Display) -> Self {
+        #[derive(Deserialize)]
+        struct Field {
+            #[serde(rename = "eventId", default, deserialize_with = "flexible::optional_text")]
+            id: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Name {
+            #[serde(rename = "eventName", default, deserialize_with = "flexible::optional_text")]
+            name: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Environment {
+            #[serde(default, deserialize_with = "flexible::optional_text")]
+            environment: Option<String>,
+        }
+        // Serde would also read a member from an array.
+        let object = if json::is_object(data.get()) { data.get() } else { "" };
+        let event_id = serde_json::from_str(object).ok().and_then(|Field { id }| id);
+        let event_name = serde_json::from_str(object).ok().and_then(|Name { name }| name);
+        let environment =
+            serde_json::from_str(object).ok().and_then(|Environment { environment }| environment);
+        let event_id = event_id.filter(|id| flexible::is_usable_id(id));
+        Self { event_id, event_name, environment, reason: short(reason), data }
+    }
+
+    /// The text of `data`, exactly as it was signed.
+    pub fn json(&self) -> &str {
+        self.data.get()
+    }
+
+    pub(crate) fn data(&self) -> &Json {
+        &self.data
+    }
+
+    /// What could not be read, and where in the text.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+pub(super) fn short(reason: &impl fmt::Display) -> Arc<str> {
+    one_line(reason, MAX_REASON).into()
+}
