@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use serde_json::Value;
+
+/// The demo takes some seconds.
+static DEMO: LazyLock<Output> = LazyLock::new(|| run(&["demo"]));
 
 fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_idnow-webhooks"));
@@ -39,8 +43,8 @@ const STEPS: [(&str, &str, &str); 21] = [
 
 #[test]
 fn the_demo_shows_every_delivery_and_succeeds() {
-    let output = run(&["demo"]);
-    let text = String::from_utf8(output.stdout).unwrap();
+    let output = &*DEMO;
+    let text = str::from_utf8(&output.stdout).unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{text}");
     assert!(!text.contains('✗') && !text.contains('\u{1b}'), "no colours into a pipe: {text}");
     assert!(text.contains("(axum)") && text.contains("All 21 steps went right."), "{text}");
@@ -51,6 +55,38 @@ fn the_demo_shows_every_delivery_and_succeeds() {
         assert!(rest.trim_start().starts_with(answers) && rest.ends_with(callbacks), "{line}");
         assert!(line.chars().nth(42) == Some(' ') && line.chars().nth(43) != Some(' '), "columns: {line}");
     }
+}
+
+#[test]
+fn the_picture_of_it_shows_the_same_lines() {
+    let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/demo.svg");
+    let picture = std::fs::read_to_string(picture).unwrap();
+    let mut shown: Vec<(&str, String)> = Vec::new();
+    for drawn in picture.lines().filter_map(|line| line.strip_prefix("<text ")) {
+        let (attributes, text) = drawn.strip_suffix("</text>").unwrap().split_once('>').unwrap();
+        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        let height = attributes.split_once(" y=\"").unwrap().1.split_once('"').unwrap().0;
+        match shown.last_mut() {
+            Some((last, line)) if *last == height => *line = format!("{line} {text}"),
+            _ => shown.push((height, text)),
+        }
+    }
+    let shown: Vec<_> = shown.iter().map(|(_, line)| steady(line)).collect();
+    let printed = str::from_utf8(&DEMO.stdout).unwrap().lines().filter(|line| !line.is_empty()).map(steady);
+    let printed: Vec<_> = [steady("$ idnow-webhooks demo")].into_iter().chain(printed).collect();
+    assert_eq!(shown, printed, "draw docs/demo.svg (left) anew: scripts/pictures demo");
+}
+
+/// A line without what differs each time, and without spaces: the picture places columns by itself.
+fn steady(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| match word {
+        _ if word.starts_with("http://127.0.0.1:") => {
+            word.replace(|letter: char| letter.is_ascii_digit(), "")
+        }
+        _ if word.ends_with("/events.db") => "events.db".to_owned(),
+        _ => word.to_owned(),
+    });
+    words.collect()
 }
 
 #[test]

@@ -19,7 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// How long a page may take to show what is expected of it.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Browser {
     pub(crate) client: Client,
@@ -201,14 +201,6 @@ impl Browser {
         self.client.current_url().await.unwrap().path().to_owned()
     }
 
-    /// The same of what the page is like a while later.
-    pub(crate) async fn picture_after(&self, wait: Duration, name: &str) {
-        if pictures().is_some() {
-            tokio::time::sleep(wait).await;
-            self.picture(name).await;
-        }
-    }
-
     /// Keeps a picture of the page, if somebody wants pictures.
     pub(crate) async fn picture(&self, name: &str) {
         let Some(folder) = pictures() else { return };
@@ -232,7 +224,7 @@ impl Browser {
 }
 
 /// Where pictures are wanted.
-fn pictures() -> Option<PathBuf> {
+pub(crate) fn pictures() -> Option<PathBuf> {
     std::env::var_os("SANDBOX_SCREENSHOTS").map(PathBuf::from)
 }
 

@@ -1,7 +1,5 @@
 //! Pages that follow what changes.
 
-use std::time::Duration;
-
 use idnow_webhooks_sandbox::Sandbox;
 use idnow_webhooks_sandbox::model::{NewEndpoint, Step};
 use serde_json::json;
@@ -71,7 +69,6 @@ async fn a_storm_is_followed_and_listed_in_parts() {
     let browser = Browser::open().await;
     browser.go(&format!("{}/flows/{}", sandbox.base_url(), flow.id)).await;
     browser.says("2 kinds").await;
-    browser.picture("sandbox-webhooks").await;
 
     browser.go(&format!("{}/deliveries", sandbox.base_url())).await;
     browser.find("#link[data-state=live]").await;
@@ -85,7 +82,7 @@ async fn a_storm_is_followed_and_listed_in_parts() {
     browser
         .until("one page full", "return document.querySelectorAll('#delivery-rows tr').length === 50")
         .await;
-    browser.picture_after(Duration::from_millis(4500), "sandbox-deliveries").await;
+    browser.picture("storm").await;
     let first = browser.run("return document.querySelector('#delivery-rows tr').id").await;
     browser.click("Older").await;
     browser.named("Newest").await;

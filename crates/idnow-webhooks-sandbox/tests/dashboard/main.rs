@@ -5,6 +5,7 @@ mod appearance;
 mod browser;
 mod following;
 mod keyboard;
+mod pictures;
 mod receiver;
 mod signing_in;
 mod story;

@@ -17,9 +17,17 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
+        Self::start_at(0).await
+    }
+
+    /// At this port of this machine, or, if that is taken, at another.
+    pub(crate) async fn start_at(port: u16) -> Self {
         let answer = Arc::new(AtomicU16::new(200));
         let router = Router::new().fallback(receive).with_state(Arc::clone(&answer));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = match tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => listener,
+            Err(_) => tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        };
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url: format!("{base}/webhooks/idnow"), base, answer }
