@@ -2,9 +2,11 @@
 //! costs more than it may.
 //!
 //! ```text
-//! cargo bench -p idnow-webhooks-bench                      # everything but `memory` and `compare`, some minutes
-//! cargo bench -p idnow-webhooks-bench -- verify adapters   # some of it
+//! cargo bench -p idnow-webhooks-bench                      # all but the next three, some minutes
 //! cargo bench -p idnow-webhooks-bench -- memory            # a million deliveries, some minutes
+//! cargo bench -p idnow-webhooks-bench -- capacity          # what an event takes; judges nothing
+//! cargo bench -p idnow-webhooks-bench -- compare           # by `scripts/compare`; judges nothing
+//! cargo bench -p idnow-webhooks-bench -- verify adapters   # some of it
 //! cargo bench -p idnow-webhooks-bench -- --quick           # does it run at all? judges no limit
 //! ```
 //!
@@ -22,6 +24,7 @@
 
 mod adapters;
 mod by_hand;
+mod capacity;
 mod compare;
 mod fixture;
 mod http;
@@ -40,7 +43,7 @@ use report::Report;
 
 type Section = fn(Effort, &mut Report);
 
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("verify", verify::run),
     ("adapters", adapters::run),
     ("http", http::run),
@@ -48,12 +51,12 @@ const SECTIONS: [(&str, Section); 8] = [
     ("postgres", stores::postgres),
     ("sandbox", sandbox::run),
     ("memory", memory::run),
+    ("capacity", capacity::run),
     ("compare", compare::run),
 ];
 
-/// The one takes minutes and a gigabyte of disk, so it is only run in full when it is named; the other takes what
-/// `scripts/compare` installs.
-const ONLY_IF_NAMED: [&str; 2] = ["memory", "compare"];
+/// Or `--quick`: the first takes minutes and a gigabyte of disk, the others judge nothing.
+const ONLY_IF_NAMED: [&str; 3] = ["memory", "capacity", "compare"];
 
 fn main() -> ExitCode {
     // Named, as jsonwebtoken panics when a build happens to contain both of its backends.
@@ -90,9 +93,8 @@ fn main() -> ExitCode {
     }
     let mut report = Report::new(effort);
     for (name, run) in SECTIONS {
-        let by_itself = !ONLY_IF_NAMED.contains(&name) || (name == "memory" && effort == Effort::Quick);
-        let all = chosen.is_empty() && by_itself;
-        if all || chosen.contains(&name) {
+        let unasked = effort == Effort::Quick || !ONLY_IF_NAMED.contains(&name);
+        if chosen.contains(&name) || (chosen.is_empty() && unasked) {
             run(effort, &mut report);
         }
     }

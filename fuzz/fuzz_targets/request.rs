@@ -1,8 +1,9 @@
 //! A whole request, from its header lines to the outcome, against a reading of the rules that is written down once
 //! more here.
 //!
-//! The first byte is the method. Then come header lines, each with a letter for its name, up to an empty line, and the
-//! body, whose pieces are separated by the byte 0x1e. The bytes 0xf0 to 0xf2 stand for the genuine tokens.
+//! The first byte is the method, from 0x80 on with a clock by which the genuine tokens are of the future. Then come header
+//! lines, each with a letter for its name, up to an empty line, and the body, whose pieces are separated by the byte
+//! 0x1e. The bytes 0xf0 to 0xf2 stand for the genuine tokens.
 
 #![no_main]
 
@@ -12,41 +13,36 @@ use bytes::Bytes;
 use chrono::DateTime;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use idnow_webhooks_core::event::RawEvent;
-use idnow_webhooks_core::keys::{Algorithm, KeySet, StaticKeys};
-use idnow_webhooks_core::{Admission, EventRouter, Head, Receiver, RequiredHeader, Verifier};
-use idnow_webhooks_testkit::{FixedClock, Provider};
+use idnow_webhooks_core::keys::StaticKeys;
+use idnow_webhooks_core::{Admission, EventRouter, Head, Receiver, RequiredHeader};
+use idnow_webhooks_fuzz::{SIGNED_AT, asymmetric, genuine, is_genuine, keys, verifier};
+use idnow_webhooks_testkit::FixedClock;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
 
-const KEYS: &str = include_str!("../fixed/jwks.json");
-const GENUINE: [&str; 3] = [
-    include_str!("../fixed/rs256.jwt"),
-    include_str!("../fixed/es256.jwt"),
-    include_str!("../fixed/eddsa.jwt"),
-];
-const NOW: i64 = 1_767_861_339;
+/// From this first byte on the clock is an hour behind.
+const BEHIND: u8 = 0x80;
 const SECRET: &str = "hush";
 const LONGEST: usize = 1500;
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-static RECEIVER: LazyLock<Receiver> = LazyLock::new(|| {
-    let verifier = Verifier::builder()
-        .issuer(Provider::ISSUER)
-        .audience(Provider::AUDIENCE)
-        .algorithms(Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac()));
-    let keys = StaticKeys::new(KeySet::from_jwks(KEYS.as_bytes()).expect("keys"));
+static IN_TIME: LazyLock<Receiver> = LazyLock::new(|| receiver(SIGNED_AT));
+static TOO_EARLY: LazyLock<Receiver> = LazyLock::new(|| receiver(SIGNED_AT - 3600));
+
+fn receiver(now: i64) -> Receiver {
+    let verifier = verifier(asymmetric()).build().expect("a verifier");
     let admission =
         Admission::new().require(RequiredHeader::new("x-auth-token", [SECRET]).expect("a header"));
-    Receiver::builder(verifier.build().expect("a verifier"), keys)
+    Receiver::builder(verifier, StaticKeys::new(keys()))
         .admission(admission)
-        .clock(FixedClock::at(DateTime::from_timestamp(NOW, 0).expect("a time")))
+        .clock(FixedClock::at(DateTime::from_timestamp(now, 0).expect("a time")))
         .max_body_bytes(LONGEST)
         .handlers(EventRouter::new().on_any(|_: RawEvent| async { Ok(()) }))
         .build()
         .expect("a receiver")
-});
+}
 
 fn name(letter: u8) -> Option<HeaderName> {
     Some(match letter {
@@ -64,8 +60,8 @@ fn name(letter: u8) -> Option<HeaderName> {
 fn filled(bytes: &[u8]) -> Vec<u8> {
     let mut filled = Vec::new();
     for byte in bytes {
-        match byte.checked_sub(0xf0).and_then(|index| GENUINE.get(usize::from(index))) {
-            Some(token) => filled.extend_from_slice(token.trim_end().as_bytes()),
+        match byte.checked_sub(0xf0).and_then(|index| genuine().get(usize::from(index)).copied()) {
+            Some(token) => filled.extend_from_slice(token.as_bytes()),
             None => filled.push(*byte),
         }
     }
@@ -99,7 +95,8 @@ fn token(method: &Method, headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>> {
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, mut rest)) = bytes.split_first() else { return };
     let methods = [Method::POST, Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS];
-    let method = methods.get(usize::from(*first)).cloned().unwrap_or(Method::POST);
+    let (behind, first) = (*first >= BEHIND, *first % BEHIND);
+    let method = methods.get(usize::from(first)).cloned().unwrap_or(Method::POST);
     let mut headers = HeaderMap::new();
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let line = &rest[..end];
@@ -116,19 +113,25 @@ fuzz_target!(|bytes: &[u8]| {
 
     let head = Head { method: &method, headers: &headers, peer: None };
     let stream = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
-    let outcome = RUNTIME.block_on(RECEIVER.receive(head, stream));
+    let receiver = if behind { &TOO_EARLY } else { &IN_TIME };
+    let outcome = RUNTIME.block_on(receiver.receive(head, stream));
 
-    let genuine = token(&method, &headers, &body)
-        .is_some_and(|token| GENUINE.iter().any(|genuine| genuine.trim_end().as_bytes() == token));
+    let genuine = token(&method, &headers, &body).is_some_and(|token| is_genuine(&token));
     // A length that is declared and too large is refused before the body is read.
     let declared = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let expected = genuine && declared.is_none_or(|length| length <= LONGEST as u64);
-    assert_eq!(outcome.is_accepted(), expected, "{method} {headers:?}: {outcome:?}");
-    let status = outcome.status().as_u16();
-    assert!(if expected { status == 200 } else { (400..500).contains(&status) }, "{outcome:?}");
+    let genuine = genuine && declared.is_none_or(|length| length <= LONGEST as u64);
+    let accepted = genuine && !behind;
+    assert_eq!(outcome.is_accepted(), accepted, "{method} {headers:?}: {outcome:?}");
+    let (status, code) = (outcome.status().as_u16(), outcome.code());
+    let right = match (genuine, behind) {
+        (true, false) => status == 200,
+        (true, true) => (status, code) == (503, "not_yet_valid"),
+        // Whatever time a stranger writes into a token: nobody is asked to send it again, or told that a clock is wrong.
+        (false, _) => (400..500).contains(&status),
+    };
+    assert!(right, "{method} {headers:?}: {outcome:?}");
     let response = outcome.response();
     let answer = String::from_utf8(response.body().to_vec()).expect("text");
-    let code = outcome.code();
-    assert!(expected || answer.contains(code), "{answer}");
+    assert!(accepted || answer.contains(code), "{answer}");
     assert!(answer.len() < 200, "nothing of the request comes back: {answer}");
 });

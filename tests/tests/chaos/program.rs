@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use idnow_webhooks_conformance::Reserved;
 use idnow_webhooks_sandbox::Sandbox;
 
 use crate::process::{Program, command};
@@ -17,7 +16,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Example {
     pub(crate) url: String,
     pub(crate) store: PathBuf,
-    address: String,
+    /// It is down now and then: nobody else may have its port meanwhile.
+    reserved: Reserved,
     log: PathBuf,
     variables: Vec<(&'static str, String)>,
     child: Option<Child>,
@@ -25,10 +25,11 @@ pub(crate) struct Example {
 
 impl Example {
     pub(crate) fn new(folder: &Path, sandbox: &Sandbox) -> Self {
-        let address = free_address();
+        let reserved = Reserved::new();
+        let address = reserved.address();
         let (url, store) = (format!("http://{address}/webhooks/idnow"), folder.join("events.db"));
         let variables = vec![
-            ("LISTEN", address.clone()),
+            ("LISTEN", address.to_string()),
             ("IDNOW_ISSUER", sandbox.issuer().to_owned()),
             ("IDNOW_JWKS_URL", sandbox.jwks_url().to_owned()),
             ("IDNOW_AUDIENCE", url.clone()),
@@ -37,7 +38,7 @@ impl Example {
             ("IDNOW_JWKS_MIN_REFRESH_SECONDS", "1".to_owned()),
             ("NO_PROXY", "*".to_owned()),
         ];
-        Self { url, store, address, log: folder.join("log"), variables, child: None }
+        Self { url, store, reserved, log: folder.join("log"), variables, child: None }
     }
 
     /// Starts it, and waits until it listens.
@@ -81,7 +82,8 @@ impl Example {
 
     /// Waits until its worker has nothing to do.
     pub(crate) async fn is_done(&self) {
-        let (url, deadline) = (format!("http://{}/health", self.address), Instant::now() + PATIENCE);
+        let (url, deadline) =
+            (format!("http://{}/health", self.reserved.address()), Instant::now() + PATIENCE);
         loop {
             let health = reqwest::get(&url).await.unwrap().bytes().await.unwrap();
             let health: serde_json::Value = serde_json::from_slice(&health).unwrap();
@@ -109,19 +111,6 @@ impl Drop for Example {
         if let Some(mut child) = self.child.take() {
             child.kill().ok();
             child.wait().ok();
-        }
-    }
-}
-
-/// Below the ports that systems choose for connections: one of these must not take it while the program is down. No two
-/// programs of this process try the same.
-fn free_address() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let port = 20_000 + (std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        let address = format!("127.0.0.1:{port}");
-        if TcpListener::bind(&address).is_ok() {
-            return address;
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
+use idnow_webhooks_conformance::Gate;
 use idnow_webhooks_core::store::EventStore;
 use idnow_webhooks_sqlite::SqliteStore;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -15,11 +16,12 @@ use tokio::process::{Child, Command};
 
 use crate::disk;
 use crate::handler::{Handler, Plan};
-use crate::world::{self, Mode, Setup, Shifted};
+use crate::world::{self, Mode, SHORT_INLINE_LIMIT, SHORT_LEASE, Setup, Shifted};
 
 /// What the process is to do, as a JSON array of texts.
 pub(crate) const ARGUMENTS: &str = "FAULTS_PROCESS";
 const LISTENING: &str = "listening on ";
+const SIGKILL: i32 = 9;
 
 /// What is done in the process.
 pub(crate) async fn run() {
@@ -72,6 +74,12 @@ impl Process {
         assert_eq!(self.child.try_wait().unwrap(), None, "it ended by itself");
         self.child.kill().await.unwrap();
     }
+
+    /// Waits until its handler has killed it.
+    pub(crate) async fn dies(mut self) {
+        let status = self.child.wait().await.unwrap();
+        assert_eq!(status.signal(), Some(SIGKILL), "{status}");
+    }
 }
 
 /// How often handlers were started for this event, in all processes.
@@ -84,16 +92,18 @@ pub(crate) fn runs(folder: &Path, id: &str) -> usize {
 }
 
 async fn receive(folder: &Path, issuer: &str, keys: &str, mode: &str, plan: &str) {
-    let setup = Setup {
-        mode: if mode == "inline" { Mode::Inline } else { Mode::Queued },
-        answer_deadline: Duration::from_secs(2),
-        handler_limit: Duration::from_secs(2),
-        lease: Duration::from_secs(2),
-        ..Setup::default()
+    let setup = Setup { lease: SHORT_LEASE, ..Setup::default() };
+    let setup = match mode {
+        "inline" => Setup { mode: Mode::Inline, handler_limit: SHORT_INLINE_LIMIT, ..setup },
+        _ => setup,
     };
     let runs = OpenOptions::new().create(true).append(true).open(folder.join("runs")).unwrap();
-    let gate = idnow_webhooks_conformance::Gate::closed();
-    let handler = Handler::new(if plan == "hang" { Plan::Wait(gate) } else { Plan::Succeed }).noting(runs);
+    let plan_of_handler = match plan {
+        "hang" => Plan::Wait(Gate::closed()),
+        "die" => Plan::Die,
+        _ => Plan::Succeed,
+    };
+    let handler = Handler::new(plan_of_handler).noting(runs);
     let store: Arc<dyn EventStore> = Arc::new(SqliteStore::open(folder.join("events.db")).await.unwrap());
     let server = world::serve(&setup, issuer, keys, &store, &handler, &Shifted::default()).await;
     let _worker = if plan == "nobody" { None } else { world::worker(&setup, &store, &handler) };

@@ -29,7 +29,11 @@ pub(crate) fn render(rows: &[Ran]) -> String {
 }
 
 /// Compares the document with the table, or writes it anew.
-pub(crate) fn compare(table: &str) -> Result<(), String> {
+pub(crate) fn compare(table: &str, rows: &[Ran]) -> Result<(), String> {
+    let write = std::env::var_os(WRITE).is_some();
+    if write {
+        all_observed(rows)?;
+    }
     let path = document();
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let marked = || {
@@ -43,7 +47,7 @@ pub(crate) fn compare(table: &str) -> Result<(), String> {
     if documented == table {
         return Ok(());
     }
-    if std::env::var_os(WRITE).is_some() {
+    if write {
         return std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))
             .map_err(|error| format!("{}: {error}", path.display()));
     }
@@ -57,6 +61,35 @@ pub(crate) fn compare(table: &str) -> Result<(), String> {
     ))
 }
 
+/// What nobody has observed must not be written down.
+fn all_observed(rows: &[Ran]) -> Result<(), String> {
+    let missing =
+        rows.iter().filter_map(|row| Some(format!("{}: {}, for {}", row.group, row.fault, row.missing?)));
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "docs/faults.md is not written, as these rows were not observed here:\n{}\nRun it as root, or where \
+        `unshare --user --map-root-user --mount true` is allowed.",
+        missing.join("\n")
+    ))
+}
+
 fn document() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md")
+}
+
+#[test]
+fn what_was_not_observed_is_not_written() {
+    use crate::row::Observed;
+
+    let row = |missing| {
+        let [answered, left, again, ends] = ["200", "waiting", "200", "completed"].map(str::to_owned);
+        let observed = Observed { answered, left, again, ends };
+        Ran { group: "Store", fault: "the disk is full", observed, wrong: None, missing }
+    };
+    assert_eq!(all_observed(&[row(None)]), Ok(()));
+    let refused = all_observed(&[row(None), row(Some("file systems cannot be mounted"))]).unwrap_err();
+    assert!(refused.contains("Store: the disk is full, for file systems cannot be mounted"), "{refused}");
 }

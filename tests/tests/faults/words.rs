@@ -8,8 +8,8 @@ use idnow_webhooks_conformance::{Answer, Client, Protocol, delivery};
 use idnow_webhooks_core::store::{EventState, EventStore};
 use serde_json::Value;
 
-/// Longer than anything takes here: the longest are leases of 14 s.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Longer than anything takes here: the longest are leases of 18 s.
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The provider's first wait is 1 s; here nobody has the time.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
@@ -68,6 +68,15 @@ async fn state(store: &dyn EventStore, id: &str) -> Option<EventState> {
 /// Where an event stands, and how often its handler was started: `completed; ran once`.
 pub(crate) async fn now(store: &dyn EventStore, id: &str, runs: impl Fn() -> usize) -> String {
     told(state(store, id).await, runs())
+}
+
+/// Waits until so many leases on the event were taken.
+pub(crate) async fn leased(store: &dyn EventStore, id: &str, runs: u32) {
+    let started = Instant::now();
+    while store.get(id).await.unwrap().is_none_or(|event| event.runs < runs) {
+        assert!(started.elapsed() < PATIENCE, "nobody takes the lease");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// As [`now`], once it is so, or the last of what was seen instead.

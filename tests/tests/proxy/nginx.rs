@@ -2,19 +2,21 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use idnow_webhooks_conformance::Reserved;
 use tempfile::TempDir;
 
 use crate::process::root;
 
 pub(crate) const HOST: &str = "bank.example";
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Ends nginx when the test lets go of it, or is gone.
 const KEEPER: &str = r#"
 "$@" &
@@ -28,6 +30,7 @@ pub(crate) struct Nginx {
     certificate: reqwest::Certificate,
     keeper: Child,
     folder: TempDir,
+    _reserved: Reserved,
 }
 
 /// The recommended configuration, as it is in the repository.
@@ -65,7 +68,8 @@ impl Nginx {
         fs::write(folder.path().join("privkey.pem"), issued.signing_key.serialize_pem()).unwrap();
         let certificate = reqwest::Certificate::from_pem(issued.cert.pem().as_bytes()).unwrap();
 
-        let address = free_address();
+        let reserved = Reserved::new();
+        let address = reserved.address();
         let configuration = edit(configuration, "listen 443 ssl;", &format!("listen {address} ssl;"));
         // nginx looks for them in the folder of its configuration, which is this one.
         let configuration = edit(&configuration, "/etc/ssl/bank.example/fullchain.pem", "fullchain.pem");
@@ -84,7 +88,7 @@ impl Nginx {
             .stderr(errors)
             .spawn()
             .unwrap();
-        let nginx = Self { address, certificate, keeper, folder };
+        let nginx = Self { address, certificate, keeper, folder, _reserved: reserved };
         nginx.wait("it to listen", || TcpStream::connect(address).is_ok());
         nginx
     }
@@ -97,6 +101,7 @@ impl Nginx {
             .local_address(from.parse::<IpAddr>().unwrap())
             .resolve(HOST, self.address)
             .pool_max_idle_per_host(0)
+            .timeout(PATIENCE)
             .build()
             .unwrap()
     }
@@ -156,19 +161,4 @@ fn find() -> Option<PathBuf> {
     let folders = std::env::split_paths(&path);
     let folders = folders.chain(["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin"].map(PathBuf::from));
     folders.map(|folder| folder.join("nginx")).find(|program| program.is_file())
-}
-
-/// Below the ports that systems choose for connections: no other program gets it before nginx does.
-fn free_address() -> SocketAddr {
-    use std::sync::atomic::{AtomicU16, Ordering};
-
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 4000).unwrap();
-    loop {
-        let port = 15_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 4000;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use idnow_webhooks_testkit::{KeyServer, Provider};
 use tempfile::TempDir;
@@ -16,11 +17,16 @@ pub(crate) const PROVIDER: &str = "127.0.0.2";
 pub(crate) const STRANGER: &str = "127.0.0.3";
 pub(crate) const PATH: &str = "/webhooks/idnow";
 
-/// The provider, its keys, and the file that all receivers of a test share.
+/// Longer than a program takes to start on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The provider, its keys, and the store that all receivers of a test share.
 pub(crate) struct World {
     keys: KeyServer,
     pub(crate) provider: Provider,
     folder: TempDir,
+    /// `IDNOW_STORE`.
+    store: String,
 }
 
 pub(crate) struct Receiver {
@@ -30,30 +36,39 @@ pub(crate) struct Receiver {
 }
 
 impl World {
+    /// With a store in a file.
     pub(crate) fn new() -> Self {
+        let mut world = Self::on(String::new());
+        world.store = format!("sqlite:{}", world.file().display());
+        world
+    }
+
+    /// With the store at this address.
+    pub(crate) fn on(store: String) -> Self {
         let keys = KeyServer::start().unwrap();
         let provider = Provider::new().with_issuer(keys.issuer());
         keys.publish(&[provider.key()]);
-        Self { keys, provider, folder: tempfile::tempdir().unwrap() }
+        Self { keys, provider, folder: tempfile::tempdir().unwrap(), store }
     }
 
-    pub(crate) fn store(&self) -> PathBuf {
+    /// Where the store is, if it is in a file.
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("events.db")
     }
 
     /// Starts a receiver, and waits until it has keys.
     pub(crate) async fn receiver(&self) -> Receiver {
-        self.receiver_at("127.0.0.1:0").await
+        self.receiver_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    pub(crate) async fn receiver_at(&self, listen: &str) -> Receiver {
+    pub(crate) async fn receiver_at(&self, listen: SocketAddr) -> Receiver {
         let variables = [
-            ("LISTEN", listen.to_owned()),
+            ("LISTEN", listen.to_string()),
             ("IDNOW_ISSUER", self.keys.issuer().to_owned()),
             ("IDNOW_AUDIENCE", self.provider.audience().to_owned()),
             ("IDNOW_ALLOWED_IPS", PROVIDER.to_owned()),
             ("IDNOW_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
-            ("IDNOW_STORE", format!("sqlite:{}", self.store().display())),
+            ("IDNOW_STORE", self.store.clone()),
             ("NO_PROXY", "*".to_owned()),
         ];
         // A file, as a pipe that nobody reads would fill up and stop it.
@@ -87,13 +102,11 @@ impl Receiver {
     async fn is_ready(&self) {
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
         let url = format!("http://{}/health", self.address);
-        for _ in 0..200 {
-            if client.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let deadline = Instant::now() + PATIENCE;
+        while !client.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
+            assert!(Instant::now() < deadline, "not ready after {PATIENCE:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("the receiver is not ready: {}", self.log());
     }
 }
 

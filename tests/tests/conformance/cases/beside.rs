@@ -40,7 +40,7 @@ pub(crate) async fn its_bodies_stream_both_ways(on: Target) {
     first.unwrap();
     let mut answer = answer.unwrap().into_body();
     for number in 1..=3 {
-        let piece = tokio::time::timeout(Duration::from_secs(5), answer.frame())
+        let piece = tokio::time::timeout(Duration::from_secs(30), answer.frame())
             .await
             .expect("a piece comes back before the next one is sent");
         let piece = piece.unwrap().unwrap().into_data().unwrap();

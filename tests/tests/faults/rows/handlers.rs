@@ -8,39 +8,41 @@ use crate::handler::Plan;
 use crate::row::{Group, Observed, Row};
 use crate::world::{Mode, Setup, World};
 
-const SHORT: Duration = Duration::from_secs(1);
+/// Where it passes, it must not do so before the handler has begun.
+const SHORT_DEADLINE: Duration = Duration::from_secs(4);
+const SHORT_LIMIT: Duration = Duration::from_secs(1);
 
 pub(crate) fn queued() -> Group {
     let rows = vec![
         Row::new(
             "slower than the provider waits",
             ["200", "running; ran once", "200", "completed; ran once"],
-            slow(Mode::Queued),
+            || slow(Mode::Queued),
         ),
         Row::new(
             "slower than its limit: it is stopped, and runs again after a wait",
             ["200", "waiting; ran once", "200", "completed; ran twice"],
-            stopped(),
+            stopped,
         ),
         Row::new(
             "fails: it runs again after a wait",
             ["200", "waiting; ran once", "200", "completed; ran twice"],
-            failing(Plan::Fail),
+            || failing(Plan::Fail),
         ),
         Row::new(
             "panics: it runs again after a wait",
             ["200", "waiting; ran once", "200", "completed; ran twice"],
-            failing(Plan::Panic),
+            || failing(Plan::Panic),
         ),
         Row::new(
             "fails as often as it may (3 times here): an operator replays it",
             ["200", "dead letter; ran 3 times", "200", "completed; ran 4 times"],
-            dead(Plan::Fail),
+            || dead(Plan::Fail),
         ),
         Row::new(
             "fails for good: an operator replays it",
             ["200", "dead letter; ran once", "200", "completed; ran twice"],
-            dead(Plan::FailForGood),
+            || dead(Plan::FailForGood),
         ),
     ];
     Group { title: "Handler, queued", rows }
@@ -51,17 +53,17 @@ pub(crate) fn inline() -> Group {
         Row::new(
             "slower than the answer deadline: it runs on",
             ["503 `deadline_exceeded`, Retry-After 1", "running; ran once", "200", "completed; ran once"],
-            slow(Mode::Inline),
+            || slow(Mode::Inline),
         ),
         Row::new(
             "fails",
             ["503 `handler_failed`, Retry-After 1", "waiting; ran once", "200", "completed; ran twice"],
-            failing_inline(Plan::Fail),
+            || failing_inline(Plan::Fail),
         ),
         Row::new(
             "panics",
             ["503 `handler_failed`, Retry-After 1", "waiting; ran once", "200", "completed; ran twice"],
-            failing_inline(Plan::Panic),
+            || failing_inline(Plan::Panic),
         ),
         Row::new(
             "fails for good: it is not run again",
@@ -71,7 +73,7 @@ pub(crate) fn inline() -> Group {
                 "422 `handler_refused`",
                 "dead letter; ran once",
             ],
-            failing_inline(Plan::FailForGood),
+            || failing_inline(Plan::FailForGood),
         ),
     ];
     Group { title: "Handler, inline", rows }
@@ -79,8 +81,12 @@ pub(crate) fn inline() -> Group {
 
 async fn slow(mode: Mode) -> Observed {
     let gate = Gate::closed();
-    let setup = Setup { mode, handler: Plan::Wait(gate.clone()), answer_deadline: SHORT, ..Setup::default() };
-    let world = World::start(setup).await;
+    let setup = Setup { mode, handler: Plan::Wait(gate.clone()), ..Setup::default() };
+    let world = World::start(match mode {
+        Mode::Queued => setup,
+        Mode::Inline => Setup { answer_deadline: SHORT_DEADLINE, ..setup },
+    });
+    let world = world.await;
     let event = SampleEvent::completed();
     let answered = world.deliver(&event).await;
     gate.reached_by(1).await;
@@ -92,7 +98,7 @@ async fn slow(mode: Mode) -> Observed {
 
 async fn stopped() -> Observed {
     let handler = Plan::Wait(Gate::closed());
-    let setup = Setup { handler, answer_deadline: SHORT, handler_limit: SHORT, ..Setup::default() };
+    let setup = Setup { handler, handler_limit: SHORT_LIMIT, ..Setup::default() };
     mended_while_waiting(World::start(setup).await).await
 }
 

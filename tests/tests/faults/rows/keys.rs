@@ -2,9 +2,12 @@ use std::time::Duration;
 
 use idnow_webhooks_testkit::{SampleEvent, SigningKey};
 
+use super::recovered;
 use crate::row::{Group, Observed, Row};
 use crate::world::{Setup, Trouble, World};
 
+/// The key server is slower.
+const SHORT_FETCH: Duration = Duration::from_millis(500);
 const UNAVAILABLE: &str = "503 `keys_unavailable`, Retry-After 1";
 const HARMLESS: [&str; 4] = ["200", "completed; ran once", "200", "completed; ran once"];
 const WAITED_FOR: [&str; 4] = [UNAVAILABLE, "not stored; never ran", "200", "completed; ran once"];
@@ -12,17 +15,21 @@ const WAITED_FOR: [&str; 4] = [UNAVAILABLE, "not stored; never ran", "200", "com
 pub(crate) fn group() -> Group {
     use Trouble::{Down, Garbage, NoKeys, Slow};
     let rows = vec![
-        Row::new("down, the key is known", HARMLESS, known(Down)),
-        Row::new("down, and the provider signs with a new key", WAITED_FOR, unknown(Down)),
-        Row::new("down since before the receiver started", WAITED_FOR, from_the_start(Down)),
-        Row::new("too slow, the key is known", HARMLESS, known(Slow)),
-        Row::new("too slow, and the provider signs with a new key", WAITED_FOR, unknown(Slow)),
-        Row::new("too slow since before the receiver started", WAITED_FOR, from_the_start(Slow)),
-        Row::new("answers a web page, the key is known", HARMLESS, known(Garbage)),
-        Row::new("answers a web page, and the provider signs with a new key", WAITED_FOR, unknown(Garbage)),
-        Row::new("answers a web page since before the receiver started", WAITED_FOR, from_the_start(Garbage)),
-        Row::new("publishes no key at all, the key is known", HARMLESS, known(NoKeys)),
-        Row::new("publishes a new key, the first delivery with it", HARMLESS, rotated()),
+        Row::new("down, the key is known", HARMLESS, || known(Down)),
+        Row::new("down, and the provider signs with a new key", WAITED_FOR, || unknown(Down)),
+        Row::new("down since before the receiver started", WAITED_FOR, || from_the_start(Down)),
+        Row::new("too slow, the key is known", HARMLESS, || known(Slow)),
+        Row::new("too slow, and the provider signs with a new key", WAITED_FOR, || unknown(Slow)),
+        Row::new("too slow since before the receiver started", WAITED_FOR, || from_the_start(Slow)),
+        Row::new("answers a web page, the key is known", HARMLESS, || known(Garbage)),
+        Row::new("answers a web page, and the provider signs with a new key", WAITED_FOR, || {
+            unknown(Garbage)
+        }),
+        Row::new("answers a web page since before the receiver started", WAITED_FOR, || {
+            from_the_start(Garbage)
+        }),
+        Row::new("publishes no key at all, the key is known", HARMLESS, || known(NoKeys)),
+        Row::new("publishes a new key, the first delivery with it", HARMLESS, rotated),
         Row::new(
             "publishes a new key right after a fetch (cool-down of 10 s)",
             [
@@ -31,47 +38,52 @@ pub(crate) fn group() -> Group {
                 "200",
                 "completed; ran once",
             ],
-            rotated_in_the_cool_down(),
+            rotated_in_the_cool_down,
         ),
         Row::new(
             "retires the key that signs, before the next fetch (within the hour by default)",
             HARMLESS,
-            retired(),
+            retired,
         ),
         Row::new(
             "retires the key that signs, after the next fetch",
             ["401 `token_refused`", "not stored; never ran", "401 `token_refused`", "not stored; never ran"],
-            retired_and_fetched(),
+            retired_and_fetched,
         ),
     ];
     Group { title: "Key server", rows }
 }
 
+fn facing(trouble: Trouble) -> Setup {
+    let setup = Setup::default();
+    if trouble == Trouble::Slow { Setup { fetch_timeout: SHORT_FETCH, ..setup } } else { setup }
+}
+
 async fn known(trouble: Trouble) -> Observed {
-    let mut world = World::new().await;
+    let mut world = World::start(facing(trouble)).await;
     world.begin(trouble).await;
-    recovered(world, trouble).await
+    over(world, trouble).await
 }
 
 async fn unknown(trouble: Trouble) -> Observed {
-    let mut world = World::new().await;
+    let mut world = World::start(facing(trouble)).await;
     world.rotate();
     world.begin(trouble).await;
-    recovered(world, trouble).await
+    over(world, trouble).await
 }
 
 async fn from_the_start(trouble: Trouble) -> Observed {
-    let world = World::start(Setup { trouble: Some(trouble), ..Setup::default() }).await;
-    recovered(world, trouble).await
+    let world = World::start(Setup { trouble: Some(trouble), ..facing(trouble) }).await;
+    over(world, trouble).await
 }
 
 /// A delivery while the key server is in trouble, and again after that.
-async fn recovered(mut world: World, trouble: Trouble) -> Observed {
+async fn over(mut world: World, trouble: Trouble) -> Observed {
     let event = SampleEvent::completed();
     let answered = world.deliver(&event).await;
     let left = world.finished(&event).await;
     world.end(trouble);
-    rest(&world, &event, answered, left).await
+    recovered(&world, &event, answered, left).await
 }
 
 async fn rotated() -> Observed {
@@ -113,10 +125,5 @@ async fn delivered(world: &World) -> Observed {
     let event = SampleEvent::completed();
     let answered = world.deliver(&event).await;
     let left = world.finished(&event).await;
-    rest(world, &event, answered, left).await
-}
-
-async fn rest(world: &World, event: &SampleEvent, answered: String, left: String) -> Observed {
-    let again = world.deliver_again(event).await;
-    Observed { answered, left, again, ends: world.finished(event).await }
+    recovered(world, &event, answered, left).await
 }

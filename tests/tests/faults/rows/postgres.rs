@@ -6,6 +6,7 @@ use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_testkit::SampleEvent;
 use sqlx::{Connection as _, PgConnection};
 
+use super::{REFUSED, recovered};
 use crate::disk;
 use crate::handler::Plan;
 use crate::relay::Relay;
@@ -13,24 +14,21 @@ use crate::row::{Group, Observed, Row};
 use crate::words::stored_or_not;
 use crate::world::{Setup, World};
 
-const REFUSED: [&str; 4] =
-    ["503 `store_unavailable`, Retry-After 1", "not stored; never ran", "200", "completed; ran once"];
-
 pub(crate) fn group() -> Group {
     let rows = vec![
-        Row { fault: "the disk is full", expected: REFUSED, case: disk::postgres().boxed() },
-        Row::new("stopped, and started again", REFUSED, stopped()),
+        Row { fault: "the disk is full", expected: REFUSED, case: Box::new(|| disk::postgres().boxed()) },
+        Row::new("stopped, and started again", REFUSED, stopped),
         Row::new(
             "killed while the handler runs, and started again",
             ["200", "running; ran once", "200", "completed; ran once"],
-            killed(),
+            killed,
         ),
         Row::new(
             "answers only after the answer deadline",
             ["503 `deadline_exceeded`, Retry-After 1", "stored, or not", "200", "completed; ran once"],
-            slow(),
+            slow,
         ),
-        Row::new("its tables are locked (by a migration, say)", REFUSED, locked()),
+        Row::new("its tables are locked (by a migration, say)", REFUSED, locked),
     ];
     Group { title: "Store: PostgreSQL", rows }
 }
@@ -52,7 +50,7 @@ async fn stopped() -> Observed {
     let answered = world.deliver(&event).await;
     server.restart().await.unwrap();
     let left = world.finished(&event).await;
-    rest(&world, &event, answered, left).await
+    recovered(&world, &event, answered, left).await
 }
 
 async fn killed() -> Observed {
@@ -69,7 +67,7 @@ async fn killed() -> Observed {
     // Long enough for a first try to note the end.
     tokio::time::sleep(Duration::from_secs(1)).await;
     server.restart().await.unwrap();
-    rest(&world, &event, answered, left).await
+    recovered(&world, &event, answered, left).await
 }
 
 async fn slow() -> Observed {
@@ -80,7 +78,7 @@ async fn slow() -> Observed {
     let answered = world.deliver(&event).await;
     relay.hold(false);
     let left = stored_or_not(world.finished(&event).await);
-    rest(&world, &event, answered, left).await
+    recovered(&world, &event, answered, left).await
 }
 
 async fn locked() -> Observed {
@@ -95,7 +93,7 @@ async fn locked() -> Observed {
     let answered = world.deliver(&event).await;
     other.close().await.unwrap();
     let left = world.finished(&event).await;
-    rest(&world, &event, answered, left).await
+    recovered(&world, &event, answered, left).await
 }
 
 /// A database of its own, and what stands in front of it.
@@ -106,9 +104,4 @@ async fn behind_a_relay() -> (Relay, Setup) {
     let relay = Relay::start(server.parse().unwrap());
     let url = format!("{user}@{}/{name}", relay.address);
     (relay, on(url))
-}
-
-async fn rest(world: &World, event: &SampleEvent, answered: String, left: String) -> Observed {
-    let again = world.deliver_again(event).await;
-    Observed { answered, left, again, ends: world.finished(event).await }
 }

@@ -17,22 +17,22 @@ pub(crate) fn group() -> Group {
         Row::new(
             "while a delivery arrives",
             ["no answer", "not stored; never ran", "200", "completed; ran once"],
-            while_a_delivery_arrives(),
+            while_a_delivery_arrives,
         ),
         Row::new(
             "after the answer, before the handler has begun",
             ["200", "waiting; never ran", "200", "completed; ran once"],
-            after_the_answer(),
+            after_the_answer,
         ),
         Row::new(
             "while the handler runs: it runs again once its lease is over",
             ["200", "running; ran once", "200", "completed; ran twice"],
-            while_the_handler_runs(Mode::Queued),
+            while_the_handler_runs,
         ),
         Row::new(
             "inline: while the handler runs; it runs again once its lease is over",
             ["no answer", "running; ran once", "200", "completed; ran twice"],
-            while_the_handler_runs(Mode::Inline),
+            while_the_handler_runs_inline,
         ),
     ];
     Group { title: "The process is killed (SIGKILL), and started again", rows }
@@ -107,18 +107,21 @@ async fn after_the_answer() -> Observed {
     outside.survived(answered, Mode::Queued).await
 }
 
-async fn while_the_handler_runs(mode: Mode) -> Observed {
+async fn while_the_handler_runs() -> Observed {
     let outside = Outside::new();
-    let process = outside.start(mode, "hang").await;
-    let delivery = tokio::spawn(words::attempt(process.address, outside.token()));
+    let process = outside.start(Mode::Queued, "hang").await;
+    let answered = words::attempt(process.address, outside.token()).await;
     while outside.runs() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    if mode == Mode::Queued {
-        let answered = delivery.await.unwrap();
-        process.kill().await;
-        return outside.survived(answered, mode).await;
-    }
     process.kill().await;
-    outside.survived(delivery.await.unwrap(), mode).await
+    outside.survived(answered, Mode::Queued).await
+}
+
+async fn while_the_handler_runs_inline() -> Observed {
+    let outside = Outside::new();
+    let process = outside.start(Mode::Inline, "die").await;
+    let answered = words::attempt(process.address, outside.token()).await;
+    process.dies().await;
+    outside.survived(answered, Mode::Inline).await
 }

@@ -7,40 +7,43 @@ use idnow_webhooks_sqlite::sqlx::sqlite::SqliteConnectOptions;
 use idnow_webhooks_sqlite::sqlx::{self, ConnectOptions as _, SqliteConnection};
 use idnow_webhooks_testkit::SampleEvent;
 
+use super::{REFUSED, recovered};
 use crate::disk;
 use crate::handler::Plan;
 use crate::row::{Group, Observed, Row};
 use crate::words::stored_or_not;
-use crate::world::{Mode, Setup, World};
+use crate::world::{Mode, SHORT_INLINE_LIMIT, Setup, World};
 
-const REFUSED: [&str; 4] =
-    ["503 `store_unavailable`, Retry-After 1", "not stored; never ran", "200", "completed; ran once"];
+/// Where it passes.
+const SHORT_BUSY: Duration = Duration::from_millis(300);
+/// Where something else is to come first.
+const LONG_BUSY: Duration = Duration::from_secs(6);
 
 pub(crate) fn group() -> Group {
     let rows = vec![
-        Row::new("its file is gone, and comes back (a file system not mounted)", REFUSED, gone()),
-        Row { fault: "the disk is full", expected: REFUSED, case: disk::sqlite().boxed() },
-        Row::new("locked by another connection, for longer than the busy time-out", REFUSED, locked()),
+        Row::new("its file is gone, and comes back (a file system not mounted)", REFUSED, gone),
+        Row { fault: "the disk is full", expected: REFUSED, case: Box::new(|| disk::sqlite().boxed()) },
+        Row::new("locked by another connection, for longer than the busy time-out", REFUSED, locked),
         Row::new(
-            "locked, for less than the busy time-out",
+            "locked, for less than the busy time-out (6 s here)",
             ["200", "completed; ran once", "200", "completed; ran once"],
-            slow(),
+            slow,
         ),
         Row::new(
-            "locked, for longer than the answer deadline",
+            "locked, for longer than the answer deadline, with a longer busy time-out (6 s here)",
             ["503 `deadline_exceeded`, Retry-After 1", "stored, or not", "200", "completed; ran once"],
-            too_slow(),
+            too_slow,
         ),
         Row::new(
             "locked when the handler ends",
             ["200", "running; ran once", "200", "completed; ran once"],
-            locked_at_the_end(),
+            locked_at_the_end,
         ),
-        Row::new("inline: locked before the handler begins", REFUSED, inline_locked()),
+        Row::new("inline: locked before the handler begins", REFUSED, inline_locked),
         Row::new(
             "inline: locked when the handler has succeeded; it runs again once its lease is over",
             ["503 `store_unavailable`, Retry-After 1", "running; ran once", "200", "completed; ran twice"],
-            inline_locked_at_the_end(),
+            inline_locked_at_the_end,
         ),
     ];
     Group { title: "Store: SQLite", rows }
@@ -67,14 +70,15 @@ async fn gone() -> Observed {
 }
 
 async fn locked() -> Observed {
-    refused_while_locked(World::new().await).await
+    refused_while_locked(Mode::Queued).await
 }
 
 async fn inline_locked() -> Observed {
-    refused_while_locked(World::start(Setup { mode: Mode::Inline, ..Setup::default() }).await).await
+    refused_while_locked(Mode::Inline).await
 }
 
-async fn refused_while_locked(world: World) -> Observed {
+async fn refused_while_locked(mode: Mode) -> Observed {
+    let world = World::start(Setup { mode, busy_timeout: SHORT_BUSY, ..Setup::default() }).await;
     let lock = Lock::take(&world.path()).await;
     let event = SampleEvent::completed();
     let answered = world.deliver(&event).await;
@@ -83,7 +87,7 @@ async fn refused_while_locked(world: World) -> Observed {
 }
 
 async fn slow() -> Observed {
-    let world = World::start(Setup { busy_timeout: Duration::from_secs(6), ..Setup::default() }).await;
+    let world = World::start(Setup { busy_timeout: LONG_BUSY, ..Setup::default() }).await;
     let lock = Lock::take(&world.path()).await;
     let event = SampleEvent::completed();
     let delivering = world.delivering(&event);
@@ -93,11 +97,8 @@ async fn slow() -> Observed {
 }
 
 async fn too_slow() -> Observed {
-    let setup = Setup {
-        busy_timeout: Duration::from_secs(6),
-        answer_deadline: Duration::from_millis(500),
-        ..Setup::default()
-    };
+    let setup =
+        Setup { busy_timeout: LONG_BUSY, answer_deadline: Duration::from_millis(500), ..Setup::default() };
     let world = World::start(setup).await;
     let lock = Lock::take(&world.path()).await;
     let event = SampleEvent::completed();
@@ -109,7 +110,8 @@ async fn too_slow() -> Observed {
 
 async fn locked_at_the_end() -> Observed {
     let gate = Gate::closed();
-    let world = World::start(Setup { handler: Plan::Wait(gate.clone()), ..Setup::default() }).await;
+    let handler = Plan::Wait(gate.clone());
+    let world = World::start(Setup { handler, busy_timeout: SHORT_BUSY, ..Setup::default() }).await;
     let event = SampleEvent::completed();
     let answered = world.deliver(&event).await;
     gate.reached_by(1).await;
@@ -128,9 +130,8 @@ async fn inline_locked_at_the_end() -> Observed {
     let setup = Setup {
         mode: Mode::Inline,
         handler: Plan::Wait(gate.clone()),
-        // The lease lasts 10 s longer.
-        handler_limit: Duration::from_secs(4),
-        answer_deadline: Duration::from_secs(4),
+        handler_limit: SHORT_INLINE_LIMIT,
+        busy_timeout: SHORT_BUSY,
         ..Setup::default()
     };
     let world = World::start(setup).await;
@@ -148,8 +149,7 @@ async fn inline_locked_at_the_end() -> Observed {
 
 async fn rest(world: &World, event: &SampleEvent, answered: String) -> Observed {
     let left = world.finished(event).await;
-    let again = world.deliver_again(event).await;
-    Observed { answered, left, again, ends: world.finished(event).await }
+    recovered(world, event, answered, left).await
 }
 
 /// Another connection that has the file for itself.

@@ -73,5 +73,5 @@ pub(crate) async fn through_a_pointer(on: Stage) {
     assert_eq!(EventStore::purge(&store, purge).await.unwrap(), 1);
     assert!(EventStore::get(&store, "a").await.unwrap().is_none());
     assert_eq!(EventStore::insert(&store, event("a")).await.unwrap(), Insertion::New);
-    tokio::time::timeout(seconds(5), EventStore::changed(&store)).await.unwrap();
+    tokio::time::timeout(seconds(20), EventStore::changed(&store)).await.unwrap();
 }

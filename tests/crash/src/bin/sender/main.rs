@@ -68,7 +68,7 @@ async fn flow(sandbox: &Sandbox, sink: &str) -> Result<Uuid, AnyError> {
 
 async fn make(sandbox: Sandbox, flow: Uuid) -> Result<(), AnyError> {
     loop {
-        let new = NewSession { flow_id: flow, environment: ENVIRONMENT.into(), ttl_seconds: None };
+        let new = NewSession::new(flow, ENVIRONMENT);
         let session = sandbox.create_session(new).await?.id;
         println!("event {session} 1");
         sandbox.drive(session, Step::Start).await?;

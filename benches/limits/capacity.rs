@@ -1,14 +1,4 @@
-//! What a receiver and its store need for each event, as a table: `cargo run --release -p idnow-webhooks-conformance
-//! --example capacity`. A number of events (default: 50,000) may follow after `--`.
-//!
-//! Linux only, where the system tells the processor time and the memory of a process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::expect_used,
-    reason = "a tool for whoever measures"
-)]
+//! What a receiver and its store need for each event: the figures of `docs/production.md`. Nothing is judged.
 
 use std::convert::Infallible;
 use std::fs;
@@ -26,7 +16,12 @@ use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_sqlite::SqliteStore;
 use idnow_webhooks_testkit::{Provider, SampleEvent};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
+
+use crate::fixture::{Signature, provider};
+use crate::http::child::CPU_TIME_IS_KNOWN;
+use crate::measure::Effort;
+use crate::report::Report;
 
 /// Deliveries that are under way at once.
 const AT_ONCE: usize = 64;
@@ -42,45 +37,68 @@ struct Row {
     name: &'static str,
     delivering: Taking,
     handling: Taking,
+    /// Bytes on the disk.
     waiting: u64,
     completed: u64,
     /// What is written besides, and may have to be kept or sent on.
     log: Option<u64>,
 }
 
-#[tokio::main]
-async fn main() {
-    let events = std::env::args().nth(1).map_or(EVENTS, |number| number.parse().unwrap());
-    let provider = Provider::new();
-    println!("signing {events} events ...");
+pub fn run(effort: Effort, _: &mut Report) {
+    println!("\ncapacity: what a receiver and its store need for each event");
+    if !CPU_TIME_IS_KNOWN {
+        println!("skipped: processor time is read from /proc, which only Linux has");
+        return;
+    }
+    // As many threads as a server has.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(measure(effort));
+}
+
+async fn measure(effort: Effort) {
+    let server = match PrivatePostgres::start().await {
+        Ok(server) => Some(server),
+        Err(error) if effort == Effort::Quick => {
+            println!("PostgreSQL: skipped: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let events = effort.turn(EVENTS);
+    let provider = provider(Signature::Rs256);
     let tokens: Vec<Bytes> = (0..events).map(|_| provider.token(&sample()).into()).collect();
     let bytes = tokens.iter().map(Bytes::len).sum::<usize>() / events;
-    let server = PrivatePostgres::start().await.unwrap();
-    let mut rows = Vec::new();
-    for (keep, names) in
-        [(false, ["SQLite", "PostgreSQL"]), (true, ["SQLite, with evidence", "PostgreSQL, with evidence"])]
+    println!("{events} events, tokens of {bytes} bytes, {AT_ONCE} deliveries at once, in process\n");
+    println!(
+        "{:25} | {:>10} | {:>8} | {:>10} | {:>8} | {:>13} | {:>15} | {:>7}",
+        "one event", "delivered", "rate", "handled", "rate", "disk, waiting", "disk, completed", "log"
+    );
+    println!(
+        "{:-<25}-|-{:->10}-|-{:->8}-|-{:->10}-|-{:->8}-|-{:->13}-|-{:->15}-|-{:->7}",
+        "", "", "", "", "", "", "", ""
+    );
+    for (keep, sqlite_name, postgres_name) in
+        [(false, "SQLite", "PostgreSQL"), (true, "SQLite, evidence", "PostgreSQL, evidence")]
     {
-        rows.push(sqlite(names[0], &provider, &tokens, keep).await);
-        rows.push(postgres(names[1], &provider, &tokens, keep, &server).await);
+        line(&sqlite(sqlite_name, &provider, &tokens, keep).await);
+        if let Some(server) = &server {
+            line(&postgres(postgres_name, &provider, &tokens, keep, server).await);
+        }
     }
+}
+
+fn line(row: &Row) {
+    let log = row.log.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes} B"));
+    let Row { name, delivering, handling, waiting, completed, .. } = row;
     println!(
-        "{events} events, tokens of {bytes} bytes, {AT_ONCE} deliveries at once, everything per event:\n"
+        "{name:25} | {} | {} | {waiting:11} B | {completed:13} B | {log:>7}",
+        columns(delivering),
+        columns(handling)
     );
-    println!(
-        "| store | deliver: processor | events/s | handle: processor | events/s | disk, waiting | disk, completed | log |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
-    for row in rows {
-        let Row { name, delivering, handling, waiting, completed, log } = row;
-        let log = log.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes} B"));
-        let (one, other) = (columns(&delivering), columns(&handling));
-        println!("| {name} | {one} | {other} | {waiting} B | {completed} B | {log} |");
-    }
-    println!("\nmost memory at any time, with the tokens: {}", memory());
 }
 
 fn columns(taking: &Taking) -> String {
-    format!("{} µs | {:.0}", taking.processor.as_micros(), 1.0 / taking.took.as_secs_f64())
+    format!("{:7} µs | {:6.0}/s", taking.processor.as_micros(), 1.0 / taking.took.as_secs_f64())
 }
 
 /// The published example, under ids of its own.
@@ -102,8 +120,6 @@ async fn sqlite(name: &'static str, provider: &Provider, tokens: &[Bytes], keep:
 
 /// The size of the file, once everything of its log has been copied into it.
 async fn file(path: &Path) -> u64 {
-    use idnow_webhooks_sqlite::sqlx::SqliteConnection;
-
     let mut connection = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
     sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
@@ -203,16 +219,10 @@ impl Measured {
     }
 }
 
-/// What this process has used of the processor, in steps of 10 ms.
+/// What this process has used of the processor, threads that have ended included, in steps of 10 ms.
 fn processor() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux, with /proc");
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>();
     Duration::from_millis(ticks * 10)
-}
-
-fn memory() -> String {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux, with /proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().to_owned()
 }

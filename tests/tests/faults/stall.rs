@@ -1,0 +1,29 @@
+//! Whether the machine stood still. The receiver's own limits of time pass then, and it answers 503 as it should; but that is
+//! another fault than the one that a row causes.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const LOOK: Duration = Duration::from_millis(50);
+/// Less than any limit that a receiver here has.
+const STILL: Duration = Duration::from_millis(300);
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Watches from now on, until the process ends.
+pub(crate) fn watch() {
+    std::thread::spawn(|| {
+        loop {
+            let before = Instant::now();
+            std::thread::sleep(LOOK);
+            if before.elapsed() > STILL {
+                COUNT.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+}
+
+/// How often it stood still so far.
+pub(crate) fn count() -> usize {
+    COUNT.load(Ordering::SeqCst)
+}
