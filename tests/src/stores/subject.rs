@@ -1,9 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use idnow_webhooks_core::store::{EventStore, MemoryStore, Retention};
-use idnow_webhooks_postgres::PostgresStore;
+use idnow_webhooks_postgres::{ConnectError, PostgresStore, PostgresStoreBuilder};
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_sqlite::SqliteStore;
 use idnow_webhooks_testkit::FixedClock;
@@ -21,6 +22,19 @@ pub enum Subject {
     Sqlite,
     /// In a database of its own, on a server that all cases of the process share.
     Postgres,
+}
+
+/// A store on a server that runs. It waits for a connection for 3 s only, for which a busy machine may stand still: so it is
+/// asked again.
+pub async fn connected(store: PostgresStoreBuilder, url: &str) -> PostgresStore {
+    let started = Instant::now();
+    loop {
+        match store.clone().connect(url).await {
+            Ok(store) => return store,
+            Err(ConnectError::Unavailable(_)) if started.elapsed() < crate::PATIENCE / 2 => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// Where the events of one store are.
@@ -82,8 +96,8 @@ struct Database {
 #[async_trait]
 impl Place for Database {
     async fn open(&self, clock: &FixedClock) -> Arc<dyn EventStore> {
-        let store = PostgresStore::builder().retention(Retention::FOREVER);
-        Arc::new(store.clock(clock.clone()).connect(&self.url).await.unwrap())
+        let store = PostgresStore::builder().retention(Retention::FOREVER).clock(clock.clone());
+        Arc::new(connected(store, &self.url).await)
     }
 
     async fn remove(&self) {

@@ -1,10 +1,11 @@
 //! The programs of the README and of `examples/`, built, started and sent webhooks as a user would.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod log;
 mod process;
 mod tls;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use idnow_webhooks::store::EventStore;
 use idnow_webhooks_testkit::{KeyServer, Provider, SampleEvent};
@@ -51,13 +52,14 @@ async fn post(url: &str, token: String) -> u16 {
 
 /// The receiver may still be fetching its first keys, and says so.
 async fn post_when_ready(url: &str, token: &str) -> u16 {
-    for _ in 0..100 {
+    let deadline = Instant::now() + process::PATIENCE;
+    while Instant::now() < deadline {
         match post(url, token.to_owned()).await {
             503 => tokio::time::sleep(Duration::from_millis(50)).await,
             status => return status,
         }
     }
-    panic!("no keys after 5 s");
+    panic!("no keys after {:?}", process::PATIENCE);
 }
 
 async fn receives(world: &World, running: &Running) {
@@ -212,7 +214,7 @@ async fn a_stalled_head_does_not_hold_a_connection_for_ever() {
     for (program, mut connection) in stalled {
         // Ended, with or without a word: 408 from actix-web, nothing from hyper.
         let mut answer = Vec::new();
-        let ended = tokio::time::timeout(Duration::from_secs(20), connection.read_to_end(&mut answer));
+        let ended = tokio::time::timeout(process::PATIENCE, connection.read_to_end(&mut answer));
         ended.await.unwrap_or_else(|_| panic!("{program:?} keeps the connection")).ok();
     }
 }

@@ -5,6 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use idnow_webhooks_conformance::Reserved;
+
+/// Longer than a program takes to start on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Program {
@@ -16,6 +23,8 @@ pub(crate) enum Program {
 
 pub(crate) struct Running {
     child: Child,
+    /// Reads all of it: a program whose log nobody takes stands still when the pipe is full.
+    log: Option<JoinHandle<String>>,
     pub(crate) url: String,
 }
 
@@ -62,26 +71,27 @@ pub(crate) fn start(program: Program, variables: &[(&'static str, String)]) -> R
     let mut command = command(program, variables);
     match program {
         Program::Package(_) => {
-            let mut child = command.env("LISTEN", "127.0.0.1:0").spawn().unwrap();
+            let mut running = Running::new(command.env("LISTEN", "127.0.0.1:0"));
             let mut line = String::new();
-            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            BufReader::new(running.child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
             let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
-            let mut running = Running { child, url: String::new() };
             running.url = url.unwrap_or_else(|| panic!("{program:?} said {line:?}: {}", running.read_log()));
             running
         }
-        // These say nothing, so they get a port that is free a moment before.
+        // These do not say where they listen.
         Program::Readme(_) => {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let child = command.env("LISTEN", free.to_string()).spawn().unwrap();
-            let running = Running { child, url: format!("http://{free}/webhooks/idnow") };
-            for _ in 0..200 {
-                if std::net::TcpStream::connect(free).is_ok() {
-                    return running;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(50));
+            let reserved = Reserved::new();
+            let address = reserved.address();
+            let mut running = Running::new(command.env("LISTEN", address.to_string()));
+            running.url = format!("http://{address}/webhooks/idnow");
+            let deadline = Instant::now() + PATIENCE;
+            while std::net::TcpStream::connect(address).is_err() {
+                let ended = running.child.try_wait().unwrap();
+                assert!(ended.is_none(), "{program:?} has ended: {}", running.read_log());
+                assert!(Instant::now() < deadline, "{program:?} does not listen after {PATIENCE:?}");
+                thread::sleep(Duration::from_millis(50));
             }
-            panic!("{program:?} does not listen");
+            running
         }
     }
 }
@@ -93,6 +103,17 @@ pub(crate) fn fails(program: Program, variables: &[(&'static str, String)]) -> (
 }
 
 impl Running {
+    fn new(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).unwrap();
+            log
+        });
+        Self { child, log: Some(log), url: String::new() }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.url.split('/').nth(2).unwrap().parse().unwrap()
     }
@@ -114,10 +135,9 @@ impl Running {
         (status, self.read_log())
     }
 
+    /// Until the program has ended.
     fn read_log(&mut self) -> String {
-        let mut log = String::new();
-        self.child.stderr.as_mut().unwrap().read_to_string(&mut log).unwrap();
-        log
+        self.log.take().unwrap().join().unwrap()
     }
 }
 

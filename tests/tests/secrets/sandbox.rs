@@ -41,7 +41,7 @@ async fn a_sandbox_and_whoever_asks_it() {
         ];
         sandbox.create_endpoint(endpoint).await.unwrap();
     }
-    let session = NewSession { flow_id: flow, environment: "live".into(), ttl_seconds: None };
+    let session = NewSession::new(flow, "live");
     let session = sandbox.create_session(session).await.unwrap();
     let begun = Instant::now();
     let dead = loop {

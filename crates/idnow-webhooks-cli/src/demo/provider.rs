@@ -44,7 +44,7 @@ impl Provider {
     }
 
     pub(super) async fn session(&self) -> Result<Uuid, Failure> {
-        let new = NewSession { flow_id: self.flow, environment: ENVIRONMENT.into(), ttl_seconds: None };
+        let new = NewSession::new(self.flow, ENVIRONMENT);
         Ok(self.sandbox.create_session(new).await?.id)
     }
 

@@ -21,8 +21,8 @@ Examples:
   idnow-webhooks sandbox --chaos seed=7,duplicate=0.2,reorder=0.3
   IDNOW_SANDBOX_ACCESS_TOKEN=$(openssl rand -hex 24) idnow-webhooks sandbox --listen 0.0.0.0:4390
 
-With --json each line is an object; its `kind` is `started` or `stopped`. Warnings go to standard error; RUST_LOG \
-chooses others.
+With --json each line is an object; its `kind` is `started` or `stopped`. Warnings go to standard error; RUST_LOG=info, \
+or warn,idnow_webhooks=debug, says what else.
 
 Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 could not start (the port is taken, another sandbox has the file, a newer \
 version has written it) or broke down, 2 wrong usage.";
@@ -120,18 +120,18 @@ pub(crate) struct Arguments {
 /// The option of a setting that the sandbox refused.
 pub(super) fn option(field: &str) -> Option<&'static str> {
     Some(match field {
-        "accessToken" => "--access-token (or IDNOW_SANDBOX_ACCESS_TOKEN)",
-        "allowPrivate" => "--allow-private",
-        "answerDeadline" => "--answer-deadline",
-        "baseUrl" => "--base-url",
-        "clients" => "--client-id and --client-secret",
+        "access_token" => "--access-token (or IDNOW_SANDBOX_ACCESS_TOKEN)",
+        "allow_private" => "--allow-private",
+        "answer_deadline" => "--answer-deadline",
+        "base_url" => "--base-url",
+        "client" => "--client-id and --client-secret",
         "database" => "--database",
-        "extraCa" => "--ca",
+        "root_certificates_file" => "--ca",
         "issuer" => "--issuer",
         "listen" => "--listen",
-        "keepHistory" => "--keep-history",
-        "maxRetries" => "--max-retries",
-        "timeScale" => "--time-scale",
+        "keep_history" => "--keep-history",
+        "max_retries" => "--max-retries",
+        "time_scale" => "--time-scale",
         _ => return None,
     })
 }

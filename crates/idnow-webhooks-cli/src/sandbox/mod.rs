@@ -1,12 +1,12 @@
 //! `idnow-webhooks sandbox`: the provider's side, on this machine.
 
 mod arguments;
+mod log;
 mod report;
 
 use std::io::IsTerminal;
 
 use idnow_webhooks_sandbox::{Client, Error, Sandbox};
-use tracing_subscriber::EnvFilter;
 
 use crate::print::Printer;
 use crate::stop::Stop;
@@ -16,7 +16,8 @@ use report::Started;
 
 /// Runs a sandbox until it is told to stop.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let asked = std::env::var_os("RUST_LOG").unwrap_or_default();
+    let filter = log::filter(&asked.to_string_lossy()).map_err(|error| wrong_usage("sandbox", error))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     log.with_ansi(std::io::stderr().is_terminal()).init();
 
@@ -36,7 +37,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
         builder = builder.chaos(chaos.clone());
     }
     for path in &arguments.ca {
-        builder = builder.extra_ca_file(path);
+        builder = builder.root_certificates_file(path);
     }
     if let Some(token) = &arguments.access_token {
         builder = builder.access_token(token);
@@ -88,7 +89,7 @@ fn explain(error: Error) -> Failure {
         Error::Invalid { field, reason } => {
             let error = format!("{}: {reason}", arguments::option(field).unwrap_or(field));
             // The command is right: it is the file or its folder that is not.
-            let of_file = matches!(field, "database" | "extraCa");
+            let of_file = matches!(field, "database" | "root_certificates_file");
             if of_file { error.into() } else { wrong_usage("sandbox", error).into() }
         }
         other => other.into(),

@@ -30,7 +30,7 @@ value that does not fit one).";
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The kind of event
-    #[arg(value_name = "EVENT", value_parser = PossibleValuesParser::new(DOCUMENTED_NAMES))]
+    #[arg(value_name = "EVENT", value_parser = PossibleValuesParser::new(DOCUMENTED_NAMES.iter().copied()))]
     pub(super) event: String,
 
     /// Where to send it
