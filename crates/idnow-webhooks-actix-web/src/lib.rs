@@ -74,23 +74,23 @@ where
 {
     type Response = ServiceResponse<EitherBody<B, Bytes>>;
     type Error = Error;
-    type Transform = WebhookService<S>;
+    type Transform = WebhookMiddleware<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(WebhookService { inner: Rc::new(inner), webhook: self.clone() }))
+        ready(Ok(WebhookMiddleware { inner: Rc::new(inner), webhook: self.clone() }))
     }
 }
 
 /// The service that [`Webhook`] makes.
 #[derive(Debug)]
-pub struct WebhookService<S> {
+pub struct WebhookMiddleware<S> {
     inner: Rc<S>,
     webhook: Webhook,
 }
 
-impl<S, B> Service<ServiceRequest> for WebhookService<S>
+impl<S, B> Service<ServiceRequest> for WebhookMiddleware<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,

@@ -34,6 +34,7 @@ async fn a_scope_answers_everything_inside_and_nothing_outside() {
 
 #[actix_web::test]
 async fn repeated_header_lines_stay_apart_and_in_order() {
+    idnow_webhooks_watch::watch();
     let provider = Provider::new();
     let admission =
         Admission::new().allow("192.0.2.0/24".parse().unwrap()).trust_proxy("127.0.0.1/32".parse().unwrap());

@@ -112,10 +112,16 @@ impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Messages of panics and databases have many lines.
         let mut line = OneLine(f);
-        write!(line, "{}", self.source)?;
+        let mut told = self.source.to_string();
+        write!(line, "{told}")?;
         let mut cause = self.source.source();
         while let Some(error) = cause {
-            write!(line, ": {error}")?;
+            let text = error.to_string();
+            // Many errors quote their cause, and name it as their source as well.
+            if !told.contains(&text) {
+                write!(line, ": {text}")?;
+                told = text;
+            }
             cause = error.source();
         }
         Ok(())
@@ -125,5 +131,30 @@ impl fmt::Display for HandlerError {
 impl<E: Into<Source>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         Self::retry(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_cause_is_told_once_whether_its_error_quotes_it_or_not() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the transfer failed")]
+        struct Transfer(#[source] StoreError);
+
+        let store = || StoreError::unavailable("the disk is full");
+        for (error, expected) in [
+            (HandlerError::from(store()), "the store is not available: the disk is full"),
+            (
+                HandlerError::from(Transfer(store())),
+                "the transfer failed: the store is not available: the disk is full",
+            ),
+            (HandlerError::from("no causes"), "no causes"),
+        ] {
+            assert_eq!(error.to_string(), expected);
+        }
     }
 }

@@ -41,7 +41,9 @@ mod turns;
 mod verifier;
 mod worker;
 
-pub use admission::{Admission, AdmissionError, Admitted, ForwardedError, HeaderError, RequiredHeader, RequiredHeaderError};
+pub use admission::{
+    Admission, AdmissionError, Admitted, ForwardedError, HeaderError, RequiredHeader, RequiredHeaderError,
+};
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use handler::{HandlerError, HandlerResult};

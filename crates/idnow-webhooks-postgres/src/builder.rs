@@ -23,6 +23,7 @@ use crate::work::{LIMIT, OWN};
 use crate::{listen, retention};
 
 const CONNECTIONS: u32 = 16;
+const MOST_LANES: usize = 64;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The store's own, besides one for each lane: for claims, the ends of runs, notifications and operators.
@@ -55,10 +56,10 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// How many commits of new events are under way at once (default: 2, at least 1). Each takes all events that wait,
+    /// How many commits of new events are under way at once (default: 2; 1 to 64). Each takes all events that wait,
     /// up to 32, and one connection of the store's own.
     pub fn insert_lanes(mut self, lanes: usize) -> Self {
-        self.lanes = lanes.clamp(1, 64);
+        self.lanes = lanes;
         self
     }
 
@@ -81,6 +82,7 @@ impl PostgresStoreBuilder {
     /// Handlers have up to 16 connections, and one that gets none within 3 s fails. The store's own are as in
     /// [`with_pool`](Self::with_pool), so it takes up to 23 in all.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, ConnectError> {
+        self.check()?;
         Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
         let mut options = PgConnectOptions::from_str(url).map_err(|error| match error {
             sqlx::Error::Configuration(source) => ConnectError::Address(source.to_string()),
@@ -108,6 +110,7 @@ impl PostgresStoreBuilder {
     /// The tables are where the `search_path` says. It must be in the connect options (or set for the user or the
     /// database): the pool's hooks do not run for the store's own connections.
     pub async fn with_pool(self, pool: PgPool) -> Result<PostgresStore, ConnectError> {
+        self.check()?;
         let runtime = Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
         let own = Connections::new(own(&pool, self.lanes));
         let schema = Schema::prepare(&own, self.create_if_missing).await?;
@@ -136,6 +139,14 @@ impl PostgresStoreBuilder {
         }
         let (inserts, settles) = (Inserts::start(&core, self.lanes), Settles::start(&core));
         Ok(PostgresStore::new(Handle { core, inserts, settles, tasks }))
+    }
+
+    fn check(&self) -> Result<(), ConnectError> {
+        if (1..=MOST_LANES).contains(&self.lanes) {
+            return Ok(());
+        }
+        let problem = "must be from 1 to 64: two suffice, as each takes all events that wait";
+        Err(ConnectError::InvalidSetting { setting: "insert_lanes", problem })
     }
 }
 

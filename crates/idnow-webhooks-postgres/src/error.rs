@@ -57,6 +57,14 @@ pub enum ConnectError {
     /// The server is too old.
     #[error("the server is PostgreSQL {0}: version 12 or later is needed")]
     TooOld(String),
+    /// A setting is out of range.
+    #[error("{setting} {problem}")]
+    InvalidSetting {
+        /// The builder's method.
+        setting: &'static str,
+        /// What is wrong, and which values are possible.
+        problem: &'static str,
+    },
     /// There is no Tokio runtime to run in.
     #[error("a store must be opened inside of a Tokio runtime")]
     NoRuntime,

@@ -22,7 +22,7 @@ pub(crate) struct Schema {
 
 impl Schema {
     /// Makes the tables if they are missing, unless they are not to be made.
-    pub(crate) async fn prepare(connections: &Connections, create: bool) -> Result<Self, ConnectError> {
+    pub(crate) async fn prepare(connections: &Connections, create: bool) -> Result<Self, Unprepared> {
         let mut connection = connections.acquire().await?;
         let mut transaction = connection.begin_with(DURABLE).await?;
         let schema = migrate(&mut transaction, create).await?;
@@ -31,38 +31,54 @@ impl Schema {
     }
 
     /// Whether other connections find the same tables.
-    pub(crate) async fn check(&self, pool: &PgPool) -> Result<(), ConnectError> {
+    pub(crate) async fn check(&self, pool: &PgPool) -> Result<(), Unprepared> {
         let found = place(&mut *pool.acquire().await?).await?;
         if found.as_ref() == Some(&self.name) {
             Ok(())
         } else {
-            Err(ConnectError::SearchPath(self.name.clone()))
+            Err(ConnectError::SearchPath(self.name.clone()).into())
         }
     }
 }
 
-impl From<sqlx::Error> for ConnectError {
+/// Why the tables cannot be used. Its conversions are its own, as those of [`ConnectError`] are everybody's.
+#[derive(Debug)]
+pub(crate) struct Unprepared(ConnectError);
+
+impl From<sqlx::Error> for Unprepared {
     fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(explain("preparing the tables", &error))
+        Self(ConnectError::Unavailable(explain("preparing the tables", &error)))
     }
 }
 
-async fn migrate(connection: &mut PgConnection, create: bool) -> Result<Schema, ConnectError> {
+impl From<ConnectError> for Unprepared {
+    fn from(error: ConnectError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Unprepared> for ConnectError {
+    fn from(Unprepared(error): Unprepared) -> Self {
+        error
+    }
+}
+
+async fn migrate(connection: &mut PgConnection, create: bool) -> Result<Schema, Unprepared> {
     let server = "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), \
                   current_setting('server_encoding'), current_schema()::text";
     let row = sqlx::query(server).fetch_one(&mut *connection).await?;
     if row.try_get::<i32, _>(0)? < 120_000 {
-        return Err(ConnectError::TooOld(row.try_get(1)?));
+        return Err(ConnectError::TooOld(row.try_get(1)?).into());
     }
     let encoding: String = row.try_get(2)?;
     if encoding != "UTF8" {
-        return Err(ConnectError::Encoding(encoding));
+        return Err(ConnectError::Encoding(encoding).into());
     }
     if row.try_get::<Option<String>, _>(3)?.is_none() {
-        return Err(ConnectError::NoSchema);
+        return Err(ConnectError::NoSchema.into());
     }
     if !create && place(connection).await?.is_none() {
-        return Err(ConnectError::NoStore);
+        return Err(ConnectError::NoStore.into());
     }
     // Building an index on many rows takes its time, and the other replicas wait for it.
     let patience = "SET LOCAL lock_timeout = '10min'; SET LOCAL statement_timeout = 0";
@@ -75,7 +91,7 @@ async fn migrate(connection: &mut PgConnection, create: bool) -> Result<Schema, 
         let version: Option<i32> = query.fetch_one(&mut *connection).await?.try_get(0)?;
         found = version.unwrap_or(0);
         if found > known {
-            return Err(ConnectError::NewerSchema { schema, found, known });
+            return Err(ConnectError::NewerSchema { schema, found, known }.into());
         }
     } else {
         let create = "CREATE TABLE idnow_webhooks_schema (version integer NOT NULL);\

@@ -39,7 +39,7 @@ pub struct SandboxBuilder {
     answer_deadline: Duration,
     max_retries: u32,
     keep_history: Duration,
-    extra_ca: Vec<Authority>,
+    root_certificates: Vec<Authority>,
     public_only: bool,
     allow_private: bool,
     allow_plain_http: bool,
@@ -59,7 +59,7 @@ impl Default for SandboxBuilder {
             answer_deadline: Duration::from_secs(10),
             max_retries: 10,
             keep_history: Duration::from_hours(30 * 24),
-            extra_ca: Vec::new(),
+            root_certificates: Vec::new(),
             public_only: false,
             allow_private: false,
             allow_plain_http: false,
@@ -143,14 +143,14 @@ impl SandboxBuilder {
 
     /// Trusts these authorities, too, for the certificates of endpoints: one or more certificates in PEM. May be called
     /// repeatedly.
-    pub fn extra_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.extra_ca.push(Authority::Text(pem.into()));
+    pub fn root_certificates_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates.push(Authority::Text(pem.into()));
         self
     }
 
     /// The same, of a file, which is read at the start. May be called repeatedly.
-    pub fn extra_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.extra_ca.push(Authority::File(path.into()));
+    pub fn root_certificates_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.root_certificates.push(Authority::File(path.into()));
         self
     }
 

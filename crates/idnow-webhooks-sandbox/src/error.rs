@@ -17,7 +17,7 @@ pub enum Error {
     /// A value that cannot be accepted, of a call or of a setting.
     #[error("{field}: {reason}")]
     Invalid {
-        /// Its name, as JSON spells it.
+        /// Its name: of a setting, the builder's method; of a call, as JSON spells it.
         field: &'static str,
         /// What is wrong with it, and what is right.
         reason: String,

@@ -12,14 +12,12 @@
 //!
 //! // In memory, on a free port, and a hundred times as fast as the provider.
 //! let sandbox = Sandbox::builder().time_scale(100.0).start().await?;
-//! let flow = NewFlow { name: "identification".into(), session_ttl_seconds: 3600 };
-//! let flow = sandbox.create_flow(flow).await?;
+//! let flow = sandbox.create_flow(NewFlow::new("identification")).await?;
 //! let endpoint = NewEndpoint::new(flow.id, "staging", "http://127.0.0.1:8080/webhooks");
 //! sandbox.create_endpoint(endpoint).await?;
 //!
 //! // Both tell the endpoint: `session.created`, `session.completed`.
-//! let session = NewSession { flow_id: flow.id, environment: "staging".into(), ttl_seconds: None };
-//! let session = sandbox.create_session(session).await?;
+//! let session = sandbox.create_session(NewSession::new(flow.id, "staging")).await?;
 //! let session = sandbox.drive(session.id, Step::Complete { outcome: Outcome::Accepted }).await?;
 //! assert_eq!(session.events, 2);
 //! sandbox.stop().await;
@@ -70,11 +68,9 @@
 //! tokio::spawn(axum::serve(listener, app).into_future());
 //!
 //! // What happens at the provider.
-//! let flow = NewFlow { name: "identification".into(), session_ttl_seconds: 3600 };
-//! let flow = sandbox.create_flow(flow).await?;
+//! let flow = sandbox.create_flow(NewFlow::new("identification")).await?;
 //! sandbox.create_endpoint(NewEndpoint::new(flow.id, "staging", &url)).await?;
-//! let session = NewSession { flow_id: flow.id, environment: "staging".into(), ttl_seconds: None };
-//! let session = sandbox.create_session(session).await?;
+//! let session = sandbox.create_session(NewSession::new(flow.id, "staging")).await?;
 //! sandbox.drive(session.id, Step::Complete { outcome: Outcome::Accepted }).await?;
 //!
 //! // The handler has run.

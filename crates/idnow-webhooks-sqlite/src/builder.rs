@@ -18,6 +18,7 @@ const QUEUE: usize = 1024;
 /// So many ids are kept in memory, in a few megabytes, before they are merged into their table. If that has a million of
 /// them, each of its pages gets about four new ones.
 const MERGE_AFTER: usize = 32_768;
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
 /// Opens a [`SqliteStore`].
 ///
@@ -74,13 +75,13 @@ impl SqliteStoreBuilder {
     /// (default: 2 s; at most 10 min). Then the call fails, and the provider is told to try again later, so
     /// keep this well below the receiver's deadline.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.busy_timeout = timeout.min(Duration::from_mins(10));
+        self.busy_timeout = timeout;
         self
     }
 
     /// How many operators' calls may read at the same time (default: 4, at least 1). Reading never holds up writing.
     pub fn max_readers(mut self, connections: u32) -> Self {
-        self.max_readers = connections.max(1);
+        self.max_readers = connections;
         self
     }
 
@@ -112,6 +113,7 @@ impl SqliteStoreBuilder {
     ///
     /// [`OpenError`] says what is wrong with the file and what to do about it.
     pub async fn open(self) -> Result<SqliteStore, OpenError> {
+        self.check()?;
         let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
         let path = path::absolute(&self.path)
             .map_err(|source| OpenError::CannotOpen { path: self.path.clone(), source: source.into() })?;
@@ -130,5 +132,19 @@ impl SqliteStoreBuilder {
             runtime.spawn(merge::keep(sender.downgrade(), Arc::clone(&database.grown))).abort_handle(),
         ];
         Ok(SqliteStore::new(database, sender, upkeep))
+    }
+
+    fn check(&self) -> Result<(), OpenError> {
+        if self.busy_timeout > LONGEST_WAIT {
+            let problem = "is longer than 10 min: give a shorter time";
+            return Err(OpenError::InvalidSetting { setting: "busy_timeout", problem });
+        }
+        if self.max_readers == 0 {
+            return Err(OpenError::InvalidSetting {
+                setting: "max_readers",
+                problem: "is 0: give at least 1",
+            });
+        }
+        Ok(())
     }
 }

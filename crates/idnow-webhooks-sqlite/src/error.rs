@@ -106,6 +106,14 @@ pub enum OpenError {
         /// The journal mode that SQLite chose.
         mode: String,
     },
+    /// A setting is out of range.
+    #[error("{setting} {problem}")]
+    InvalidSetting {
+        /// The builder's method.
+        setting: &'static str,
+        /// What is wrong, and which values are possible.
+        problem: &'static str,
+    },
     /// There is no Tokio runtime to run in.
     #[error("a store must be opened inside of a Tokio runtime")]
     NoRuntime,

@@ -1,3 +1,6 @@
+use std::error::Error;
+use std::fmt;
+
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -28,19 +31,61 @@ use idnow_webhooks_core::{Head, Outcome, Receiver, Refusal, VerifiedDelivery};
 #[derive(Debug, Clone)]
 pub struct Verified<T>(pub T);
 
-/// The answer to a delivery that is not believed.
+/// Why [`Verified`] gave no delivery. As a response it is the answer that the provider understands; its text is for your
+/// own log, never part of an answer.
 #[derive(Debug)]
-pub struct VerifiedRejection(Outcome);
+pub struct VerifiedRejection(Refusal);
+
+impl VerifiedRejection {
+    /// What was refused, and why.
+    ///
+    /// ```
+    /// use axum::response::{IntoResponse, Response};
+    /// use idnow_webhooks_core::event::{Event, SessionCompleted};
+    /// use idnow_webhooks_tower::{Verified, VerifiedRejection};
+    ///
+    /// type Completed = Verified<Event<SessionCompleted>>;
+    ///
+    /// async fn completed(delivery: Result<Completed, VerifiedRejection>) -> Response {
+    ///     match delivery {
+    ///         Ok(Verified(event)) => event.payload.session_id.to_string().into_response(),
+    ///         Err(rejection) => {
+    ///             println!("{}: {rejection}", rejection.refusal().code());
+    ///             rejection.into_response()
+    ///         }
+    ///     }
+    /// }
+    /// # let receiver = idnow_webhooks_testkit::Provider::new().receiver().build()?;
+    /// # let app: axum::Router = axum::Router::new().route("/", axum::routing::post(completed)).with_state(receiver);
+    /// # drop(app);
+    /// # Ok::<(), idnow_webhooks_core::ReceiverError>(())
+    /// ```
+    pub fn refusal(&self) -> &Refusal {
+        &self.0
+    }
+}
 
 impl From<Refusal> for VerifiedRejection {
     fn from(refusal: Refusal) -> Self {
-        Self(Outcome::Refused(refusal))
+        Self(refusal)
+    }
+}
+
+impl fmt::Display for VerifiedRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for VerifiedRejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
     }
 }
 
 impl IntoResponse for VerifiedRejection {
     fn into_response(self) -> Response {
-        self.0.response().map(Body::from)
+        Outcome::Refused(self.0).response().map(Body::from)
     }
 }
 

@@ -16,6 +16,7 @@ use tower::{Layer, ServiceExt, service_fn};
 struct Mark(u8);
 
 fn receiver() -> Receiver {
+    idnow_webhooks_watch::watch();
     Provider::new().receiver().build().unwrap()
 }
 
@@ -86,7 +87,7 @@ mod extractor {
     use axum::routing::post;
     use idnow_webhooks_core::VerifiedDelivery;
     use idnow_webhooks_core::event::{Event, SessionCompleted};
-    use idnow_webhooks_tower::Verified;
+    use idnow_webhooks_tower::{Verified, VerifiedRejection};
 
     use super::*;
 
@@ -149,6 +150,20 @@ mod extractor {
         let (status, body) = answer(receiver(), "/completed", provider.token(&unreadable)).await;
         assert_eq!(status, 503);
         assert!(body.contains(r#""code":"event_unreadable""#), "{body}");
+    }
+
+    #[tokio::test]
+    async fn tells_a_handler_that_asks_why_a_delivery_is_refused() {
+        async fn asking(delivery: Result<Verified<VerifiedDelivery>, VerifiedRejection>) -> String {
+            let rejection = delivery.unwrap_err();
+            assert_eq!(rejection.to_string(), rejection.refusal().to_string());
+            format!("{}: {rejection}", rejection.refusal().code())
+        }
+        let app = Router::new().route("/", post(asking)).with_state(receiver());
+        let request = Request::post("/").body(axum::body::Body::from("no token")).unwrap();
+        let body = app.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.starts_with("malformed_token: ") && body.len() > 20, "{body}");
     }
 
     /// A session that was aborted must never pass for one that was completed.

@@ -7,6 +7,7 @@ use idnow_webhooks_warp::{webhook, webhook_at};
 use warp::Filter;
 
 fn receiver() -> Receiver {
+    idnow_webhooks_watch::watch();
     Provider::new().receiver().build().unwrap()
 }
 

@@ -41,6 +41,21 @@ pub trait KeySource: Send + Sync + fmt::Debug + 'static {
     }
 }
 
+#[async_trait]
+impl<S: KeySource + ?Sized> KeySource for Arc<S> {
+    fn current(&self) -> Arc<KeySet> {
+        (**self).current()
+    }
+
+    async fn refresh(&self, arrived: Instant) -> Result<Arc<KeySet>, KeysUnavailable> {
+        (**self).refresh(arrived).await
+    }
+
+    fn age(&self) -> Option<Duration> {
+        (**self).age()
+    }
+}
+
 /// Keys could not be fetched now, which says nothing about the token in hand.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{reason}")]

@@ -98,8 +98,10 @@ impl VerifierBuilder {
         if self.leeway > MAX_LEEWAY {
             return Err(PolicyError::Leeway(self.leeway.as_secs()));
         }
-        if self.max_lifetime.as_secs() == 0 || self.max_age.is_some_and(|age| age.as_secs() == 0) {
-            return Err(PolicyError::ZeroDuration);
+        for (name, duration) in [("max_lifetime", Some(self.max_lifetime)), ("max_age", self.max_age)] {
+            if duration.is_some_and(|duration| duration.as_secs() == 0) {
+                return Err(PolicyError::Zero(name));
+            }
         }
         Ok(Verifier {
             policy: Arc::new(Policy {
@@ -139,9 +141,9 @@ pub enum PolicyError {
     )]
     MixedAlgorithms,
     /// The leeway is so long that expiry means nothing.
-    #[error("a leeway of {0} s is too long: at most 600 s are accepted")]
+    #[error("`leeway` of {0} s is too long: at most 600 s are accepted")]
     Leeway(u64),
     /// A maximum of zero would refuse everything.
-    #[error("the maximum lifetime and the maximum age must be at least one second")]
-    ZeroDuration,
+    #[error("`{0}` must be at least one second")]
+    Zero(&'static str),
 }

@@ -56,6 +56,7 @@ fn whole(body: impl Into<Bytes>) -> impl Stream<Item = Result<Bytes, std::io::Er
 }
 
 async fn post(receiver: &Receiver, lines: &[(&str, &str)], body: impl Into<Bytes>) -> Outcome {
+    idnow_webhooks_watch::watch();
     let headers = headers(lines);
     let head = Head { method: &Method::POST, headers: &headers, peer: None };
     receiver.receive(head, whole(body)).await

@@ -171,7 +171,7 @@ fn the_ends_of_the_calendar_break_no_arithmetic() {
 fn a_policy_that_means_nothing_cannot_be_built() {
     let built = |builder: idnow_webhooks_core::VerifierBuilder| builder.build().map(|_| ());
     assert_eq!(built(policy().leeway(Duration::from_secs(601))), Err(PolicyError::Leeway(601)));
-    assert_eq!(built(policy().max_age(Duration::from_millis(999))), Err(PolicyError::ZeroDuration));
-    assert_eq!(built(policy().max_lifetime(Duration::ZERO)), Err(PolicyError::ZeroDuration));
+    assert_eq!(built(policy().max_age(Duration::from_millis(999))), Err(PolicyError::Zero("max_age")));
+    assert_eq!(built(policy().max_lifetime(Duration::ZERO)), Err(PolicyError::Zero("max_lifetime")));
     assert_eq!(built(policy().leeway(Duration::ZERO)), Ok(()));
 }

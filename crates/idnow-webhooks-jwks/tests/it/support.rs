@@ -84,6 +84,7 @@ impl Server {
     }
 
     async fn run(reply: Reply, tls: Option<TlsAcceptor>) -> Self {
+        idnow_webhooks_watch::watch();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -137,3 +137,13 @@ async fn errors_at_start_say_why_and_not_the_password() {
     let (_, password) = server.rsplit_once('@').unwrap().0.rsplit_once(':').unwrap();
     assert!(!shown.contains(password), "{shown}");
 }
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_before_anybody_connects() {
+    for lanes in [0, 65] {
+        let builder = PostgresStore::builder().insert_lanes(lanes);
+        let error = builder.connect("postgres://127.0.0.1:1/none").await.unwrap_err();
+        assert!(matches!(error, ConnectError::InvalidSetting { setting: "insert_lanes", .. }), "{error}");
+        assert!(error.to_string().starts_with("insert_lanes must be from 1 to 64"), "{error}");
+    }
+}

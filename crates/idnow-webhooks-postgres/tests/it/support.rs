@@ -13,7 +13,11 @@ const MYSELF: &str = "test";
 
 /// A fresh database on the server that all these tests share.
 pub(crate) async fn database() -> String {
-    PrivatePostgres::shared().await.unwrap().create_database().await.unwrap()
+    idnow_webhooks_watch::watch();
+    let url = PrivatePostgres::shared().await.unwrap().create_database().await.unwrap();
+    // User, password, host.
+    url.split([':', '@']).nth(2).map(idnow_webhooks_watch::plant);
+    url
 }
 
 pub(crate) async fn store() -> PostgresStore {

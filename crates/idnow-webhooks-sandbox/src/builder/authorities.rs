@@ -16,6 +16,16 @@ pub(super) enum Authority {
     File(PathBuf),
 }
 
+impl Authority {
+    /// The builder's method that it came by.
+    fn setting(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "root_certificates_pem",
+            Self::File(_) => "root_certificates_file",
+        }
+    }
+}
+
 /// All certificates of all documents, each one such that TLS can be set up with it: it would otherwise fail with the first
 /// delivery, long after whoever has written the setting has looked away.
 pub(super) fn read(authorities: &[Authority]) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -27,7 +37,7 @@ pub(super) fn read(authorities: &[Authority]) -> Result<Vec<CertificateDer<'stat
                 Authority::Text(_) => format!("document {} of {}", index + 1, authorities.len()),
                 Authority::File(path) => path.display().to_string(),
             };
-            Error::invalid("extraCa", format!("{place}: {reason}"))
+            Error::invalid(authority.setting(), format!("{place}: {reason}"))
         };
         let found = match authority {
             Authority::Text(pem) => certificates(pem),
@@ -87,17 +97,30 @@ mod tests {
             (format!("{good}{}", good.replace("MII", "M!!")), "certificate 2 is not in PEM format"),
         ] {
             let only = refusal(&[Authority::Text(pem.clone().into())]);
-            assert!(only.starts_with("extraCa: the PEM text: ") && only.contains(expected), "{only}");
+            assert!(
+                only.starts_with("root_certificates_pem: the PEM text: ") && only.contains(expected),
+                "{only}"
+            );
             let second = [Authority::Text(good.clone().into()), Authority::Text(pem.clone().into())];
-            assert!(refusal(&second).starts_with("extraCa: document 2 of 2: "), "{}", refusal(&second));
+            assert!(
+                refusal(&second).starts_with("root_certificates_pem: document 2 of 2: "),
+                "{}",
+                refusal(&second)
+            );
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), pem).unwrap();
             let in_file = refusal(&[Authority::File(file.path().to_owned())]);
-            assert!(in_file.starts_with(&format!("extraCa: {}: ", file.path().display())), "{in_file}");
+            assert!(
+                in_file.starts_with(&format!("root_certificates_file: {}: ", file.path().display())),
+                "{in_file}"
+            );
             assert!(in_file.contains(expected), "{in_file}");
         }
         let missing = refusal(&[Authority::File("/nowhere/ca.pem".into())]);
-        assert!(missing.starts_with("extraCa: /nowhere/ca.pem: it cannot be read: "), "{missing}");
+        assert!(
+            missing.starts_with("root_certificates_file: /nowhere/ca.pem: it cannot be read: "),
+            "{missing}"
+        );
     }
 
     #[test]

@@ -21,24 +21,24 @@ impl SandboxBuilder {
     /// `listen` is the address that it really listens on.
     pub(crate) fn check(self, listen: SocketAddr) -> Result<Settings, Error> {
         if !(1.0..=HIGHEST_SCALE).contains(&self.time_scale) {
-            return Err(Error::invalid("timeScale", "it must be between 1 and 1,000,000"));
+            return Err(Error::invalid("time_scale", "it must be between 1 and 1,000,000"));
         }
         if !(Duration::from_millis(1)..=Duration::from_mins(10)).contains(&self.answer_deadline) {
-            return Err(Error::invalid("answerDeadline", "it must be between 1 ms and 10 min"));
+            return Err(Error::invalid("answer_deadline", "it must be between 1 ms and 10 min"));
         }
         if self.max_retries > 100 {
-            return Err(Error::invalid("maxRetries", "it must be at most 100"));
+            return Err(Error::invalid("max_retries", "it must be at most 100"));
         }
         if !(Duration::from_secs(1)..=LONGEST_HISTORY).contains(&self.keep_history) {
-            return Err(Error::invalid("keepHistory", "it must be between 1 s and 36,500 days"));
+            return Err(Error::invalid("keep_history", "it must be between 1 s and 36,500 days"));
         }
         if self.public_only && self.allow_private {
-            return Err(Error::invalid("allowPrivate", "it contradicts `publicOnly`: choose one of them"));
+            return Err(Error::invalid("allow_private", "it contradicts `public_only`: choose one of them"));
         }
         if let Some(chaos) = &self.chaos {
             chaos.check()?;
         }
-        let base = self.base_url.as_deref().map(|url| check_base("baseUrl", url)).transpose()?;
+        let base = self.base_url.as_deref().map(|url| check_base("base_url", url)).transpose()?;
         check_token(self.access_token.as_ref(), listen, base.as_ref())?;
         for client in &self.clients {
             check_client(client)?;
@@ -64,7 +64,7 @@ impl SandboxBuilder {
             answer_deadline: self.answer_deadline,
             max_retries: self.max_retries,
             keep_history: self.keep_history,
-            extra_ca: authorities::read(&self.extra_ca)?,
+            root_certificates: authorities::read(&self.root_certificates)?,
             public_only: self.public_only,
             allow_private: self.allow_private,
             allow_plain_http: self.allow_plain_http,
@@ -90,7 +90,7 @@ pub(crate) struct Settings {
     pub(crate) answer_deadline: Duration,
     pub(crate) max_retries: u32,
     pub(crate) keep_history: Duration,
-    pub(crate) extra_ca: Vec<CertificateDer<'static>>,
+    pub(crate) root_certificates: Vec<CertificateDer<'static>>,
     pub(crate) public_only: bool,
     pub(crate) allow_private: bool,
     pub(crate) allow_plain_http: bool,
@@ -117,13 +117,13 @@ fn check_token(token: Option<&Secret>, listen: SocketAddr, base: Option<&Url>) -
         } else {
             return Ok(());
         };
-        return Err(Error::invalid("accessToken", needed));
+        return Err(Error::invalid("access_token", needed));
     };
     let token = token.expose();
     if (SHORTEST_TOKEN..=LONGEST_TEXT).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(Error::invalid("accessToken", "it must have 16 to 1024 visible ASCII characters"))
+    Err(Error::invalid("access_token", "it must have 16 to 1024 visible ASCII characters"))
 }
 
 /// Whether a URL leads to this very machine, whoever follows it.
@@ -139,12 +139,12 @@ fn is_loopback(url: &Url) -> bool {
 fn check_client(client: &Client) -> Result<(), Error> {
     let fits = |text: &str| (1..=LONGEST_TEXT).contains(&text.len()) && !text.contains(char::is_control);
     if !fits(&client.id) {
-        return Err(Error::invalid("clients", "an id must have 1 to 1024 bytes, without control characters"));
+        return Err(Error::invalid("client", "an id must have 1 to 1024 bytes, without control characters"));
     }
     if !fits(&client.secret) {
         let reason =
             format!("the secret of {:?} must have 1 to 1024 bytes, without control characters", client.id);
-        return Err(Error::invalid("clients", reason));
+        return Err(Error::invalid("client", reason));
     }
     Ok(())
 }

@@ -29,6 +29,13 @@ pub struct NewFlow {
     pub session_ttl_seconds: u64,
 }
 
+impl NewFlow {
+    /// A flow with the defaults.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), session_ttl_seconds: day() }
+    }
+}
+
 fn day() -> u64 {
     24 * 60 * 60
 }

@@ -3,6 +3,7 @@ use utoipa::ToSchema;
 
 /// Some of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
 pub struct Page<T> {
     /// In order.
     pub items: Vec<T>,

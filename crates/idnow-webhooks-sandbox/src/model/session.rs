@@ -91,6 +91,7 @@ pub enum Outcome {
 /// The last step that ran in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct LastStep {
     /// Its id, such as `END-ACCEPT`.
     pub id: String,
@@ -112,6 +113,13 @@ pub struct NewSession {
     /// After how many seconds it expires if it has not ended; the flow's setting by default.
     #[serde(default)]
     pub ttl_seconds: Option<u64>,
+}
+
+impl NewSession {
+    /// A session that expires when the flow says so.
+    pub fn new(flow_id: Uuid, environment: impl Into<String>) -> Self {
+        Self { flow_id, environment: environment.into(), ttl_seconds: None }
+    }
 }
 
 /// What happens to a session.

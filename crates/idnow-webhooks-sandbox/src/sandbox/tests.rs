@@ -20,7 +20,7 @@ async fn with_waiting() -> (Sandbox, Uuid) {
     let endpoint = NewEndpoint::new(flow, "staging", "http://127.0.0.1:1/");
     let endpoint = sandbox.create_endpoint(endpoint).await.unwrap().id;
     for _ in 0..2 {
-        let session = NewSession { flow_id: flow, environment: "staging".into(), ttl_seconds: None };
+        let session = NewSession::new(flow, "staging");
         sandbox.create_session(session).await.unwrap();
     }
     waits_until(&sandbox, |counts| counts.waiting == 2 && counts.sending == 0).await;
@@ -93,4 +93,23 @@ async fn nobody_else_can_look_into_the_temporary_folder() {
     assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     database.close(writer).await;
     assert!(!folder.exists());
+}
+
+/// It is the compiler that decides, so this fails by not being built.
+#[test]
+fn what_users_hold_can_be_shared_and_every_error_passed_on() {
+    fn shared<T: std::fmt::Debug + Send + Sync + 'static>() {}
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    fn sent<T: Send>(_: T) {}
+
+    shared::<Sandbox>();
+    shared::<SandboxBuilder>();
+    shared::<Client>();
+    shared::<Changes>();
+    error::<Error>();
+    error::<crate::Unavailable>();
+    error::<crate::chaos::ParseChaosError>();
+    sent(Sandbox::start());
+    let _ = |sandbox: Sandbox| sent(sandbox.stop());
+    let _ = |sandbox: &Sandbox, trigger| sent(sandbox.trigger(trigger));
 }

@@ -32,10 +32,10 @@ pub(crate) use token::{Claims, Data};
 
 /// What requests are made with: one for all, as it holds the connections.
 pub(crate) fn client(settings: &Settings) -> Result<Client, Error> {
-    let roots = settings.extra_ca.iter().map(|der| Certificate::from_der(der));
-    let extra_roots = roots
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::invalid("extraCa", format!("a certificate cannot be used: {error}")))?;
+    let roots = settings.root_certificates.iter().map(|der| Certificate::from_der(der));
+    let extra_roots = roots.collect::<Result<_, _>>().map_err(|error| {
+        Error::invalid("root_certificates_pem", format!("a certificate cannot be used: {error}"))
+    })?;
     let client = Client::new(ClientOptions {
         guard: Guard::of(settings),
         deadline: settings.answer_deadline,

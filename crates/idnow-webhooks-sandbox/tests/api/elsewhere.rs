@@ -12,7 +12,7 @@ async fn there_is_no_start_without_a_token() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         match Sandbox::builder().listen(listen.parse().unwrap()).start().await {
             Err(Error::Invalid { field, reason }) => {
-                assert_eq!(field, "accessToken");
+                assert_eq!(field, "access_token");
                 assert!(reason.contains("needed"), "{reason}");
             }
             other => panic!("{listen}: {other:?}"),

@@ -180,7 +180,7 @@ async fn a_name_for_others_needs_a_token() {
     for base in ["http://sandbox.example", "https://10.0.0.1:8443", "http://sandbox.localhost:8080"] {
         match Sandbox::builder().base_url(base).start().await {
             Err(Error::Invalid { field, reason }) => {
-                assert_eq!(field, "accessToken");
+                assert_eq!(field, "access_token");
                 assert!(reason.contains(base), "{reason}");
             }
             other => panic!("{base}: {other:?}"),

@@ -42,7 +42,7 @@ const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 async fn trusting(authorities: &[&String]) -> World {
     let mut builder = Sandbox::builder().time_scale(1000.0).max_retries(1);
     for authority in authorities {
-        builder = builder.extra_ca(authority.as_str());
+        builder = builder.root_certificates_pem(authority.as_str());
     }
     World::start(builder).await
 }
@@ -139,7 +139,12 @@ async fn what_is_no_certificate_stops_the_start() {
     let (root, _) = authority("localhost", BOTH);
     let broken = root.replace("MII", "M!!");
     for pem in ["", "hello", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", &broken] {
-        let error = Sandbox::builder().extra_ca(root.as_str()).extra_ca(pem).start().await.unwrap_err();
-        assert!(matches!(error, Error::Invalid { field: "extraCa", .. }), "{pem:?}: {error}");
+        let error = Sandbox::builder()
+            .root_certificates_pem(root.as_str())
+            .root_certificates_pem(pem)
+            .start()
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Invalid { field: "root_certificates_pem", .. }), "{pem:?}: {error}");
     }
 }

@@ -141,7 +141,7 @@ async fn lists_go_page_by_page_from_the_newest() {
     assert_eq!(list(Some(second.id), None, 10, None).await.0, [made[3]]);
     assert_eq!(list(None, Some("live"), 10, None).await.0, [live]);
     assert!(list(Some(second.id), Some("live"), 10, None).await.0.is_empty());
-    let Page { items, next } = sandbox.flows(PageRequest { limit: 1, after: None }).await.unwrap();
+    let Page { items, next, .. } = sandbox.flows(PageRequest { limit: 1, after: None }).await.unwrap();
     assert_eq!((items, next.is_some()), (vec![second], true));
     assert_refused(&sandbox).await;
 }

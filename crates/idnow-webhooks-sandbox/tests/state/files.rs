@@ -123,10 +123,11 @@ async fn a_wrong_setting_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sandbox.db");
     let error = Sandbox::builder().database(&path).time_scale(0.5).start().await.unwrap_err();
-    assert_eq!(field(&error), "timeScale");
+    assert_eq!(field(&error), "time_scale");
     assert!(!path.exists());
-    let error = Sandbox::builder().database(&path).extra_ca("nonsense").start().await.unwrap_err();
-    assert_eq!(field(&error), "extraCa");
+    let error =
+        Sandbox::builder().database(&path).root_certificates_pem("nonsense").start().await.unwrap_err();
+    assert_eq!(field(&error), "root_certificates_pem");
     // The file is free again at once.
     Sandbox::builder().database(&path).start().await.unwrap().stop().await;
 }

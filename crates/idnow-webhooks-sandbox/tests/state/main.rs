@@ -23,6 +23,7 @@ use uuid::Uuid;
 const NOBODY: &str = "http://127.0.0.1:9/";
 
 async fn start() -> Sandbox {
+    idnow_webhooks_watch::watch();
     Sandbox::start().await.unwrap()
 }
 
@@ -39,7 +40,7 @@ async fn endpoint(sandbox: &Sandbox, flow: &Flow) -> Endpoint {
 }
 
 async fn session(sandbox: &Sandbox, flow: Uuid) -> Session {
-    let new = NewSession { flow_id: flow, environment: "staging".into(), ttl_seconds: None };
+    let new = NewSession::new(flow, "staging");
     sandbox.create_session(new).await.unwrap()
 }
 

@@ -20,7 +20,7 @@ async fn a_sandbox_stops_however_busy_it_is() {
             let (sandbox, made) = (sandbox.clone(), Arc::clone(&made));
             tokio::spawn(async move {
                 loop {
-                    let new = NewSession { flow_id: flow, environment: "staging".into(), ttl_seconds: None };
+                    let new = NewSession::new(flow, "staging");
                     match sandbox.create_session(new).await {
                         Ok(_) => made.fetch_add(1, Ordering::Relaxed),
                         Err(error) => return error,

@@ -41,7 +41,7 @@ async fn sessions_expire_when_their_time_is_up() {
 async fn many_sessions_expire_at_once() {
     let sandbox = Sandbox::builder().time_scale(10.0).start().await.unwrap();
     let flow = sandbox.create_flow(NewFlow { name: "f".into(), session_ttl_seconds: 5 }).await.unwrap();
-    let new = NewSession { flow_id: flow.id, environment: "staging".into(), ttl_seconds: None };
+    let new = NewSession::new(flow.id, "staging");
     let all = (0..600).map(|_| sandbox.create_session(new.clone()));
     futures_util::future::try_join_all(all).await.unwrap();
     assert!(sandbox.counts().await.unwrap().sessions.created > 0);

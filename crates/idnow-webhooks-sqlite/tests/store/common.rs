@@ -20,6 +20,7 @@ pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
+        idnow_webhooks_watch::watch();
         Self(tempfile::tempdir().unwrap())
     }
 

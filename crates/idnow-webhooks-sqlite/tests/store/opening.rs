@@ -148,6 +148,22 @@ fn outside_of_a_runtime_there_is_no_store() {
 }
 
 #[tokio::test]
+async fn a_wrong_setting_is_named() {
+    let folder = Folder::new();
+    let builder = || SqliteStore::builder(folder.file());
+    for (builder, expected) in [
+        (builder().busy_timeout(601 * SECOND), "busy_timeout is longer than 10 min"),
+        (builder().max_readers(0), "max_readers is 0"),
+    ] {
+        let error = builder.open().await.unwrap_err();
+        assert!(matches!(error, OpenError::InvalidSetting { .. }), "{error}");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    assert!(!folder.file().exists());
+    builder().busy_timeout(600 * SECOND).max_readers(1).open().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_store_with_its_tables_opens_beside_a_writer() {
     let folder = Folder::new();
     let first = folder.store().await;

@@ -32,6 +32,7 @@ impl Site {
     }
 
     async fn reached(builder: SandboxBuilder, token: Option<&str>, base: Option<&str>) -> Self {
+        idnow_webhooks_watch::watch();
         let builder = match token {
             Some(token) => builder.access_token(token),
             None => builder,

@@ -31,6 +31,7 @@ impl World {
     }
 
     pub async fn start(builder: SandboxBuilder, sink: &Sink, change: impl FnOnce(&mut NewEndpoint)) -> Self {
+        idnow_webhooks_watch::watch();
         let sandbox = builder.start().await.unwrap();
         let flow = NewFlow { name: "flow".into(), session_ttl_seconds: 90 * 24 * 60 * 60 };
         let flow = sandbox.create_flow(flow).await.unwrap().id;
@@ -42,7 +43,7 @@ impl World {
 
     /// A new session, which is one event.
     pub async fn event(&self) -> Uuid {
-        let new = NewSession { flow_id: self.flow, environment: "live".into(), ttl_seconds: None };
+        let new = NewSession::new(self.flow, "live");
         self.sandbox.create_session(new).await.unwrap().id
     }
 

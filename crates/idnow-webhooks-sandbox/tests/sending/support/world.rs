@@ -32,6 +32,7 @@ impl World {
     }
 
     pub async fn start(builder: SandboxBuilder) -> Self {
+        idnow_webhooks_watch::watch();
         let sandbox = builder.start().await.unwrap();
         let flow = NewFlow { name: "flow".into(), session_ttl_seconds: 90 * 24 * 60 * 60 };
         let flow = sandbox.create_flow(flow).await.unwrap().id;
@@ -54,7 +55,7 @@ impl World {
     }
 
     pub async fn event_in(&self, environment: &str) -> Uuid {
-        let new = NewSession { flow_id: self.flow, environment: environment.into(), ttl_seconds: None };
+        let new = NewSession::new(self.flow, environment);
         self.sandbox.create_session(new).await.unwrap().id
     }
 
