@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use idnow_webhooks_core::keys::KeySource;
 use idnow_webhooks_jwks::{FetchError, Location};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::support::{PATH, Reply, Server, builder, fetch_error, jwk, jwks};
 
@@ -120,9 +120,9 @@ async fn a_set_without_usable_keys_is_an_error() {
 
 #[tokio::test]
 async fn nobody_listening_is_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = nobody.local_addr().unwrap();
     let url = format!("http://user:hunter2@{address}/jwks?token=hunter2");
     let error = fetch_error(builder(Location::url(url))).await;
     assert!(matches!(*error, FetchError::Unreachable { .. }), "{error}");

@@ -1,6 +1,7 @@
 //! Claims while there is more to do than they take.
 
 use idnow_webhooks_postgres::PostgresStore;
+use sqlx::PgPool;
 
 use crate::support::{claim, counted, database, number, pool, run};
 
@@ -23,13 +24,16 @@ async fn a_claim_does_not_read_again_what_was_handled() {
         WHERE indexrelname = 'idnow_webhooks_states_wake'";
     let url = database().await;
     let store = PostgresStore::connect(&url).await.unwrap();
-    let pool = pool(&url).await;
-    run(&pool, "ALTER TABLE idnow_webhooks_states SET (autovacuum_enabled = false)").await;
-    run(&pool, &waiting(60_000)).await;
+    // Not the test's own connections, which may tell what they have read only after the claims.
+    let setup = PgPool::connect(&url).await.unwrap();
+    run(&setup, "ALTER TABLE idnow_webhooks_states SET (autovacuum_enabled = false)").await;
+    run(&setup, &waiting(60_000)).await;
     let handled = "UPDATE idnow_webhooks_states SET state = 2, due = NULL, wake = NULL, finished_at = now()";
-    run(&pool, handled).await;
-    run(&pool, &waiting(5_000)).await;
+    run(&setup, handled).await;
+    run(&setup, &waiting(5_000)).await;
+    setup.close().await;
     drop(store);
+    let pool = pool(&url).await;
     let before = counted(&pool, PAGES).await;
     let store = PostgresStore::connect(&url).await.unwrap();
     for _ in 0..CLAIMS {

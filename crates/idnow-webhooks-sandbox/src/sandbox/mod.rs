@@ -8,6 +8,7 @@ mod pages;
 mod sessions;
 mod start;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -87,6 +88,11 @@ impl Sandbox {
 
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The address it listens on, with the port that it was given where it asked for any.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.state.settings().listen
     }
 
     /// Where the sandbox is reached, without a slash at its end.

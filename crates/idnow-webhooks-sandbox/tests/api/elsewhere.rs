@@ -84,13 +84,9 @@ async fn in_a_container_receivers_use_any_name_and_the_management_api_is_told_wh
     let sandbox = builder.start().await.unwrap();
     assert_eq!(sandbox.issuer(), "http://sandbox:8080/oidc");
     sandbox.stop().await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let builder = Sandbox::builder().listen(([0, 0, 0, 0], port).into()).base_url("http://sandbox:8080");
     let issuer = "https://auth.example/oidc";
-    let site =
-        Site::reached_at(builder.issuer(issuer), Some(TOKEN), &format!("http://127.0.0.1:{port}")).await;
+    let builder = everywhere().base_url("http://sandbox:8080").issuer(issuer);
+    let site = Site::with(builder, Some(TOKEN)).await;
     receiver_finds_all_it_needs(&site, host).await;
     let discovery = site.get("/oidc/.well-known/openid-configuration").await.json();
     assert_eq!(discovery["issuer"], issuer);

@@ -194,10 +194,8 @@ async fn a_name_for_others_needs_a_token() {
 #[tokio::test]
 async fn behind_tls_the_cookie_travels_by_tls_only() {
     let builder = Sandbox::builder().base_url("https://sandbox.example").access_token(TOKEN);
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let own = listener.local_addr().unwrap();
-    drop(listener);
-    let sandbox = builder.listen(own).start().await.unwrap();
+    let sandbox = builder.start().await.unwrap();
+    let own = sandbox.local_addr();
     let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
     let here = format!("http://{own}");
     for (host, origin, secure) in [

@@ -46,9 +46,10 @@ async fn everything_survives_a_restart() {
     let path = folder.path().join("sandbox.db");
     let sandbox = open(&path).await;
     let flow = flow(&sandbox).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // Nobody listens there, and nobody else is given the port.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = nobody.local_addr().unwrap().port();
     let mut new = NewEndpoint::new(flow.id, "staging", format!("http://127.0.0.1:{port}/"));
     new.headers = vec![Header { name: "X-A".into(), value: "secret".into() }];
     new.token_place = TokenPlace::Header;

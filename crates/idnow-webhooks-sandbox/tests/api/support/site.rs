@@ -23,22 +23,14 @@ impl Site {
     }
 
     pub(crate) async fn with(builder: SandboxBuilder, token: Option<&str>) -> Self {
-        Self::reached(builder, token, None).await
-    }
-
-    /// One that others reach somewhere else.
-    pub(crate) async fn reached_at(builder: SandboxBuilder, token: Option<&str>, base: &str) -> Self {
-        Self::reached(builder, token, Some(base)).await
-    }
-
-    async fn reached(builder: SandboxBuilder, token: Option<&str>, base: Option<&str>) -> Self {
         idnow_webhooks_watch::watch();
         let builder = match token {
             Some(token) => builder.access_token(token),
             None => builder,
         };
         let sandbox = builder.start().await.unwrap();
-        let base = base.unwrap_or(sandbox.base_url()).to_owned();
+        // Its own URL may be one that only others can reach.
+        let base = format!("http://127.0.0.1:{}", sandbox.local_addr().port());
         let client = Client::builder().no_proxy().build().unwrap();
         let document = client.get(format!("{base}/openapi.json")).send().await.unwrap();
         let contract = Contract::new(serde_json::from_str(&document.text().await.unwrap()).unwrap());
