@@ -3,12 +3,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either, Map};
 use http::{Request, Response};
 use http_body::Body;
 use idnow_webhooks_core::Receiver;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::ResponseFuture;
 
 /// Answers the requests for one path as deliveries, and passes all others through untouched.
 ///
@@ -70,8 +71,6 @@ pub struct Webhook<S> {
     layer: WebhookLayer,
 }
 
-type Delivery<R, E> = Map<BoxFuture<'static, Response<Bytes>>, fn(Response<Bytes>) -> Result<Response<R>, E>>;
-
 impl<S, B, R> Service<Request<B>> for Webhook<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
@@ -82,7 +81,7 @@ where
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = Either<Delivery<R, S::Error>, S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -90,10 +89,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.uri().path() == &*self.layer.path {
-            let delivery = crate::respond(self.layer.receiver.clone(), request).boxed();
-            Either::Left(delivery.map(|response| Ok(response.map(R::from))))
+            ResponseFuture::delivery(crate::respond(self.layer.receiver.clone(), request).boxed())
         } else {
-            Either::Right(self.inner.call(request))
+            ResponseFuture::other(self.inner.call(request))
         }
     }
 }

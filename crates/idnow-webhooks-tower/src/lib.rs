@@ -19,6 +19,7 @@
 
 #[cfg(feature = "axum")]
 mod extract;
+mod future;
 mod layer;
 mod service;
 
@@ -32,6 +33,7 @@ use idnow_webhooks_core::{Head, PeerAddr, Receiver};
 
 #[cfg(feature = "axum")]
 pub use extract::{Verified, VerifiedRejection};
+pub use future::ResponseFuture;
 pub use layer::{Webhook, WebhookLayer};
 pub use service::WebhookService;
 
