@@ -96,7 +96,7 @@ pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
 
 /// Claimed again while its handler still runs here: the lease was lost, or a clock was set.
 pub(crate) fn still_running(lease: &Lease) {
-    tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here was claimed again: that run goes on under the new lease");
+    tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here is not started again");
 }
 
 pub(crate) fn worker_dropped() {

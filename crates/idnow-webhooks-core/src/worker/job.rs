@@ -58,8 +58,8 @@ pub(super) fn in_future(wait: Duration) -> Instant {
 
 impl Inner {
     /// Handles one event under its lease.
-    pub(super) async fn job(self: Arc<Self>, mut event: ClaimedEvent, heartbeat: Heartbeat) {
-        let Some(turn) = self.running.take_or_hand_over(&event.lease) else {
+    pub(super) async fn job(self: Arc<Self>, event: ClaimedEvent, heartbeat: Heartbeat) {
+        let Some(turn) = self.running.take(&event.lease.event_id) else {
             telemetry::work::still_running(&event.lease);
             return;
         };
@@ -73,10 +73,7 @@ impl Inner {
             let ending = match self.earlier_runs(event.run) {
                 Some(settlement) => self.settle(&event, settlement).await,
                 None => match self.handle(&event, arrival, turn, heartbeat).await {
-                    Some((result, lease)) => {
-                        event.lease = lease;
-                        self.settle(&event, self.settlement(event.run, result)).await
-                    }
+                    Some(result) => self.settle(&event, self.settlement(event.run, result)).await,
                     None => Ending::Lost { error: None },
                 },
             };
@@ -94,27 +91,25 @@ impl Inner {
     }
 
     /// Runs the handlers, until the lease is lost: `None` then. Somebody else may be handling the event by now.
-    /// The result comes with the lease that holds now.
     async fn handle(
         &self,
         event: &ClaimedEvent,
         arrival: Arrival,
         // It ends before the end of the run is noted: from then on, the event may be claimed again.
-        turn: Turn<'_>,
+        _turn: Turn<'_>,
         mut heartbeat: Heartbeat,
-    ) -> Option<(HandlerResult, Lease)> {
+    ) -> Option<HandlerResult> {
         let last = event.run >= self.max_runs;
         let handlers = pin!(self.handling.handle(arrival, move |error| last || error.is_final_in_queue()));
         tokio::select! {
             biased;
-            result = handlers => Some((result, turn.handed_over().unwrap_or_else(|| event.lease.clone()))),
+            result = handlers => Some(result),
             _ = &mut heartbeat.0 => None,
         }
     }
 
-    /// Extends a lease until it is lost. When a clock was set, or the machine slept, the lease ends early, and may have
-    /// been claimed here anew: that one is extended then.
-    pub(super) async fn keep(self: Arc<Self>, mut lease: Lease) {
+    /// Extends a lease until it is lost.
+    pub(super) async fn keep(self: Arc<Self>, lease: Lease) {
         let mut ends = in_future(self.lease);
         loop {
             tokio::time::sleep(self.lease / 3).await;
@@ -123,10 +118,7 @@ impl Inner {
             tell(|| telemetry::work::store_call("extend", &extended, started));
             match extended {
                 Ok(()) => ends = in_future(self.lease),
-                Err(StoreError::LeaseLost(_)) => match self.running.handed_over(&lease.event_id) {
-                    Some(newer) if newer != lease => lease = newer,
-                    _ => return,
-                },
+                Err(StoreError::LeaseLost(_)) => return,
                 Err(_) if Instant::now() >= ends => return,
                 // The lease still lasts, and the store may be back before it ends.
                 Err(error) => tell(|| telemetry::work::extend_failed(&lease, &error)),
