@@ -36,8 +36,8 @@ pub(crate) fn group() -> Group {
             set_back,
         ),
         Row::new(
-            "set ahead by 2 minutes while the handler runs: its lease is over, and it goes on under a new one",
-            ["200", "running; ran once", "200", "completed; ran once"],
+            "set ahead by 2 minutes while the handler runs: its lease is over, and it runs again",
+            ["200", "running; ran once", "200", "completed; ran twice"],
             set_ahead,
         ),
     ];
