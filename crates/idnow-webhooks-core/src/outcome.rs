@@ -69,6 +69,9 @@ pub enum Refusal {
         /// Why the keys could not be refreshed.
         keys: KeysUnavailable,
     },
+    /// The key that the token names is unknown, and was not there when the answer was due.
+    #[error("the keys could not be refreshed within the answer deadline of {0:?}")]
+    KeysTooSlow(Duration),
     /// The event is for another environment than the receiver.
     #[error("environment: expected {expected:?}, seen {seen}")]
     Environment {
@@ -98,7 +101,7 @@ pub enum Refusal {
     /// Too many events are being handled.
     #[error("too many events are being handled")]
     Overloaded,
-    /// Our own deadline passed.
+    /// Our own deadline passed, after the token was believed.
     #[error("no result within the answer deadline of {0:?}")]
     Deadline(Duration),
 }
@@ -206,7 +209,9 @@ impl Refusal {
             Self::Handler(_) | Self::NoHandlers => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
             // Says nothing about the next attempt.
             Self::Incomplete => (StatusCode::SERVICE_UNAVAILABLE, "body_incomplete"),
-            Self::KeysUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),
+            Self::KeysUnavailable { .. } | Self::KeysTooSlow(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable")
+            }
             Self::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "event_unreadable"),
             Self::InProgress => (StatusCode::SERVICE_UNAVAILABLE, "in_progress"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),

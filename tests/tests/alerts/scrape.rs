@@ -74,6 +74,10 @@ async fn answers() {
     });
     assert_eq!(send(&receiver, &future).await, "not_yet_valid");
 
+    let head = Head { method: &Method::POST, headers: &HeaderMap::new(), peer: None };
+    let broken = futures_util::stream::iter([Err::<Bytes, _>(std::io::Error::other("reset"))]);
+    assert_eq!(receiver.receive(head, broken).await.code(), "body_incomplete");
+
     let admission =
         |admission| provider.receiver().handlers(handlers()).admission(admission).build().unwrap();
     let allow = admission(Admission::new().allow("192.0.2.0/24".parse().unwrap()));

@@ -3,12 +3,12 @@
 mod builder;
 mod head;
 mod intake;
+mod stage;
 mod verify;
 
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -33,6 +33,7 @@ use crate::verifier::{VerifiedToken, Verifier};
 pub use builder::{ReceiverBuilder, ReceiverError};
 pub use head::{Head, PeerAddr};
 use intake::Intake;
+use stage::Stage;
 
 /// How long a store may take to say how it is.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
@@ -118,12 +119,12 @@ impl Receiver {
         let arrived = Instant::now();
         // From here on a pointer: each `async fn` on the way would hold the body twice.
         let body = pin!(body);
-        let reading = AtomicBool::new(true);
+        let stage = Stage::default();
         let path = async {
-            let token = self.inner.verified(arrived, &head, body, &reading).await;
+            let token = self.inner.verified(arrived, &head, body, &stage).await;
             token.and_then(|token| self.inner.take_in(token))?.finish().await
         };
-        self.watched(arrived, pin!(path), &reading, Outcome::code).await.unwrap_or_else(Outcome::Refused)
+        self.watched(arrived, pin!(path), &stage, Outcome::code).await.unwrap_or_else(Outcome::Refused)
     }
 
     /// [`receive`](Self::receive), and the answer to it: what an adapter calls.
@@ -176,9 +177,9 @@ impl Receiver {
     {
         let arrived = Instant::now();
         let body = pin!(body);
-        let reading = AtomicBool::new(true);
+        let stage = Stage::default();
         let path = async {
-            let token = self.inner.verified(arrived, &head, body, &reading).await?;
+            let token = self.inner.verified(arrived, &head, body, &stage).await?;
             let (arrival, _) = token.clone().into_parts();
             telemetry::identify(&arrival);
             self.inner.check_environment(arrival.environment())?;
@@ -187,7 +188,7 @@ impl Receiver {
                 Arrival::Unreadable(event) => Err(Refusal::Unreadable(*event)),
             }
         };
-        self.watched(arrived, path, &reading, |_| telemetry::VERIFIED).await
+        self.watched(arrived, path, &stage, |_| telemetry::VERIFIED).await
     }
 
     /// Waits until no handler runs, for a graceful stop: a handler may outlive the answer to its delivery, and
@@ -222,12 +223,12 @@ impl Receiver {
     /// Runs a path in the span of a delivery, up to the answer deadline, and notes how it ends. Give it a pinned
     /// one: this future would hold the whole twice.
     ///
-    /// A path that is `reading` when its time is over waits for the sender, and not for us.
+    /// Where it stands when its time is over says who was waited for.
     async fn watched<T>(
         &self,
         arrived: Instant,
         path: impl Future<Output = Result<T, Refusal>>,
-        reading: &AtomicBool,
+        stage: &Stage,
         code: impl Fn(&T) -> &'static str,
     ) -> Result<T, Refusal> {
         let span = tracing::info_span!(
@@ -237,10 +238,8 @@ impl Receiver {
         async {
             let watch = telemetry::Watch::new(arrived);
             let limit = self.inner.answer_deadline;
-            let result = within(Some(arrived), limit, path).await.unwrap_or_else(|_| {
-                let late = reading.load(Ordering::Relaxed);
-                Err(if late { Refusal::Incomplete } else { Refusal::Deadline(limit) })
-            });
+            let result = within(Some(arrived), limit, path).await;
+            let result = result.unwrap_or_else(|_| Err(stage.too_late(limit)));
             watch.answered(result.as_ref().map(code));
             result
         }

@@ -1,10 +1,8 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use tokio::time::Instant;
 
-use super::{Head, Inner};
+use super::{Head, Inner, Stage};
 use crate::body::{self, BodyError};
 use crate::keys::KeySet;
 use crate::outcome::Refusal;
@@ -12,13 +10,13 @@ use crate::telemetry;
 use crate::verifier::{Seen, VerifiedToken, VerifyError};
 
 impl Inner {
-    /// From the request to the token that vouches for its event. `reading` as long as the sender is waited for.
+    /// From the request to the token that vouches for its event. `stage` follows it.
     pub(super) async fn verified<B, D, E>(
         &self,
         arrived: Instant,
         head: &Head<'_>,
         body: B,
-        reading: &AtomicBool,
+        stage: &Stage,
     ) -> Result<VerifiedToken, Refusal>
     where
         B: Stream<Item = Result<D, E>>,
@@ -30,10 +28,11 @@ impl Inner {
                 BodyError::TooLarge => Refusal::TooLarge(self.max_body_bytes),
                 BodyError::Incomplete => Refusal::Incomplete,
             })?;
-        reading.store(false, Ordering::Relaxed);
+        stage.body_is_read();
         // A loose body beside a header's token is not signed, so nobody looks at it.
         let token = header_token.map_or(body, |value| Bytes::copy_from_slice(value.as_bytes()));
         let mut verified = self.verify(&token, arrived).await?;
+        stage.token_is_believed();
         if self.keep_evidence {
             verified.keep_evidence(&token);
         }
