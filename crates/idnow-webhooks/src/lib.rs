@@ -40,8 +40,9 @@
 //! |---|---|---|
 //! | 200 means | the event is on disk (`memory` is for tests) | its handler has succeeded |
 //! | a handler may take | 5 minutes | 8 s for a 200; it runs on, up to 60 s in all, and the next attempt finds it done |
-//! | a handler fails | again after 1 s, 2 s ... 1 h, 15 times in all (about 3 h); later events of its session wait meanwhile; then a dead letter, which you can replay | 503; the provider tries 10 times in 17 minutes, then gives up |
+//! | a handler fails | again after 1 s, 2 s ... 1 h, 15 times in all (about 3 h); later events of its session wait meanwhile; then a dead letter, which you can replay | 503; the provider tries again 10 times in 17 minutes, then gives up |
 //! | it fails for good | a dead letter at once | 422, and no further attempt |
+//! | the event cannot be read | `on_unreadable`, or else a dead letter | `on_unreadable`, or else 503 |
 //! | the process is killed | what was answered 200 is handled after the restart; what was running, at the latest a minute later (the lease of 60 s) | what was answered 200 is handled; the rest comes again |
 //! | the same event again | recognised for 30 days | the same; with `IDNOW_STORE=memory` until the restart |
 //! | a handler may run | at least once; exactly once for what it writes in [the store's transaction](#exactly-once) | the same |
@@ -91,7 +92,10 @@
 //!     async move {
 //!         let mut transaction = store.transaction(&event).await?;
 //!         let update = sqlx::query("UPDATE customers SET identified = TRUE WHERE session = ?");
-//!         update.bind(event.payload.session_id.to_string()).execute(&mut *transaction).await?;
+//!         let updated = update.bind(event.payload.session_id.to_string()).execute(&mut *transaction).await?;
+//!         if updated.rows_affected() != 1 {
+//!             return Err("no customer has this session".into()); // rolled back, and tried again later
+//!         }
 //!         Ok(transaction.commit().await?) // and the event is completed
 //!     }
 //! });
