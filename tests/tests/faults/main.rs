@@ -15,6 +15,7 @@
 mod child;
 mod disk;
 mod handler;
+mod judge;
 mod relay;
 mod row;
 mod rows;

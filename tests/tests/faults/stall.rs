@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const LOOK: Duration = Duration::from_millis(50);
-/// Less than any limit that a receiver here has.
-const STILL: Duration = Duration::from_millis(300);
+/// The shortest of the limits that are set here and that no row wants to pass: the busy time-out of SQLite, where it is not
+/// shortened. What is shorter is the noise of a busy machine, and explains nothing.
+const STILL: Duration = Duration::from_secs(2);
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 

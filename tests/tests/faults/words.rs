@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use idnow_webhooks_conformance::{Answer, Client, Protocol, delivery};
+use idnow_webhooks_core::Clock;
 use idnow_webhooks_core::store::{EventState, EventStore};
 use serde_json::Value;
 
@@ -70,10 +71,18 @@ pub(crate) async fn now(store: &dyn EventStore, id: &str, runs: impl Fn() -> usi
     told(state(store, id).await, runs())
 }
 
-/// Waits until so many leases on the event were taken.
-pub(crate) async fn leased(store: &dyn EventStore, id: &str, runs: u32) {
+/// Whether somebody has taken a second lease on the event, once the first is over by this clock. `false`: that one was
+/// extended by it instead.
+pub(crate) async fn taken_over(store: &dyn EventStore, id: &str, clock: &impl Clock) -> bool {
     let started = Instant::now();
-    while store.get(id).await.unwrap().is_none_or(|event| event.runs < runs) {
+    loop {
+        let event = store.get(id).await.unwrap().expect("an event that runs");
+        if event.runs > 1 {
+            return true;
+        }
+        if event.due_at.is_some_and(|ends| ends > clock.now()) {
+            return false;
+        }
         assert!(started.elapsed() < PATIENCE, "nobody takes the lease");
         tokio::time::sleep(LOOK_AGAIN).await;
     }
@@ -125,4 +134,26 @@ fn told(state: Option<EventState>, runs: usize) -> String {
         more => format!("ran {more} times"),
     };
     format!("{state}; {runs}")
+}
+
+/// How often the handler was started, by what [`now`] has said of it. `None` if that says nothing of it.
+pub(crate) fn runs_in(told: &str) -> Option<usize> {
+    let (_, runs) = told.split_once("; ")?;
+    match runs {
+        "never ran" => Some(0),
+        "ran once" => Some(1),
+        "ran twice" => Some(2),
+        more => more.strip_prefix("ran ")?.strip_suffix(" times")?.parse().ok(),
+    }
+}
+
+#[test]
+fn what_is_said_of_runs_can_be_read() {
+    for runs in [0, 1, 2, 3, 4, 10, 123] {
+        assert_eq!(runs_in(&told(Some(EventState::Completed), runs)), Some(runs));
+        assert_eq!(runs_in(&told(None, runs)), Some(runs));
+    }
+    for nothing in ["stored, or not", "", "completed"] {
+        assert_eq!(runs_in(nothing), None, "{nothing}");
+    }
 }

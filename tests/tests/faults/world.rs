@@ -205,11 +205,6 @@ impl World {
         words::reached(&*self.store, event.event_id(), || self.runs(event), is_so).await
     }
 
-    /// Waits until a second lease on the event was taken.
-    pub(crate) async fn taken_over(&self, event: &SampleEvent) {
-        words::leased(&*self.store, event.event_id(), 2).await;
-    }
-
     /// Where the event stands in the end.
     pub(crate) async fn finished(&self, event: &SampleEvent) -> String {
         words::finished(&*self.store, event.event_id(), || self.runs(event)).await

@@ -5,7 +5,7 @@ use idnow_webhooks_testkit::SampleEvent;
 
 use crate::handler::Plan;
 use crate::row::{Group, Observed, Row};
-use crate::words::{attempt, attempts};
+use crate::words::{attempt, attempts, taken_over};
 use crate::world::{SHORT_LEASE, Setup, World};
 
 /// What the leeway of 60 s covers, and what it does not.
@@ -75,14 +75,20 @@ async fn set_back() -> Observed {
 
 async fn set_ahead() -> Observed {
     let gate = Gate::closed();
-    // The worker claims the event anew, and finds that its handler runs.
     let handler = Plan::Wait(gate.clone());
     let world = World::start(Setup { handler, lease: SHORT_LEASE, ..Setup::default() }).await;
     let event = SampleEvent::completed();
     let answered = world.deliver(&event).await;
     gate.reached_by(1).await;
-    world.clock.by(MUCH);
-    world.taken_over(&event).await;
+    let mut ahead = MUCH;
+    world.clock.by(ahead);
+    // A heartbeat that comes before the worker's next claim extends the lease by the new time, and nobody takes it over:
+    // then it is set ahead once more.
+    while !taken_over(&*world.store, event.event_id(), &world.clock).await {
+        ahead += MUCH;
+        world.clock.by(ahead);
+    }
+    // Whether the handler ends before a heartbeat finds that its lease is lost, or is stopped by that: its end is not noted.
     let left = world.now(&event).await;
     gate.open();
     let again = world.deliver_again(&event).await;
