@@ -3,44 +3,23 @@
 //! The log belongs to the whole process, so this is a program of its own whose tests take turns.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
-use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
+use idnow_webhooks_conformance::watch::{Kept, watch_into};
 use idnow_webhooks_conformance::{Protocol, Stage, Subject, Target, delivery, run};
 use idnow_webhooks_core::{Admission, EventRouter, RequiredHeader};
 use idnow_webhooks_testkit::{SampleEvent, SigningKey};
-use tracing_subscriber::EnvFilter;
 
 const SECRET: &str = "right-s3cret-value";
 const WRONG: &str = "wrong-s3cret-value";
 
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static LOG: Kept = Mutex::new(Vec::new());
 static TURN: Mutex<()> = Mutex::new(());
-
-struct Log;
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        LOG.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Everything that the project says, and what its servers say by default.
 fn take_turn() -> MutexGuard<'static, ()> {
-    static START: Once = Once::new();
-    START.call_once(|| {
-        tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("info,idnow_webhooks=trace,idnow_webhooks_core=trace"))
-            .with_ansi(false)
-            .with_writer(|| Log)
-            .init();
-    });
+    watch_into(&LOG);
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     LOG.lock().unwrap().clear();
     turn

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 
 #[actix_web::test]
 async fn a_handler_on_the_runtime_of_main_finishes_after_the_workers_have_stopped() {
+    idnow_webhooks_watch::watch();
     let finished = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&finished);
     let router = EventRouter::new().on_any(move |_| {

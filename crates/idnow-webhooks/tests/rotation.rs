@@ -16,6 +16,7 @@ struct World {
 }
 
 async fn world() -> World {
+    idnow_webhooks_watch::watch();
     let server = KeyServer::start().unwrap();
     let provider = Provider::new().with_issuer(server.issuer());
     server.publish(&[provider.key()]);

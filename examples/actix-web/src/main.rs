@@ -1,7 +1,6 @@
 //! Receives IDnow's webhooks in actix-web. The environment variables are those of [`idnow_webhooks::settings`], and `RUST_LOG`
 //! says what is logged.
 
-use std::env;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use idnow_webhooks::actix_web::Webhook;
 use idnow_webhooks::event::{Event, SessionCompleted};
 use idnow_webhooks::{EventRouter, Receiver, Settings};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{Directive, LevelFilter};
+use tracing_subscriber::filter::LevelFilter;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -24,7 +23,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let coloured = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(log_filter()?).with_ansi(coloured);
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
+    let filter = filter.map_err(|error| format!("RUST_LOG: {error}; write it as info,hyper=debug"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured);
     log.with_writer(std::io::stderr).init();
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
@@ -50,25 +51,6 @@ async fn run() -> Result<(), Box<dyn Error>> {
     server.run().await?;
     worker.stop().await;
     Ok(())
-}
-
-/// INFO of everything, and what `RUST_LOG` adds or takes away: `debug`, or `warn,idnow_webhooks=info`.
-fn log_filter() -> Result<EnvFilter, String> {
-    let mut filter = EnvFilter::new("info");
-    let asked = env::var_os("RUST_LOG").unwrap_or_default();
-    for part in asked.to_string_lossy().split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        // A word alone is a crate at every level: a misspelt `RUST_LOG=debgu` would go unnoticed.
-        let has_level = part.contains('=') || part.parse::<LevelFilter>().is_ok();
-        let directive = part.parse::<Directive>().ok().filter(|_| has_level);
-        let wrong = || {
-            format!(
-                "RUST_LOG: {part:?} is no level (off, error, warn, info, debug, trace), and no crate with one, \
-                 as hyper=debug"
-            )
-        };
-        filter = filter.add_directive(directive.ok_or_else(wrong)?);
-    }
-    Ok(filter)
 }
 
 async fn health(receiver: web::Data<Receiver>) -> HttpResponse {

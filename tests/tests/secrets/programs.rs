@@ -96,7 +96,7 @@ fn commands_that_fail() {
     printed(tool(&["listen", "--listen", "127.0.0.1:0"], &short), 1);
     // It would end with 1 if it came as far as to the file.
     let mut log = tool(&["sandbox", "--database", "/nonexistent/sandbox.db"], &[]);
-    log.env("RUST_LOG", "debgu");
+    log.env("RUST_LOG", "hyper=debgu");
     printed(log, 2);
     let token = [("IDNOW_SANDBOX_ACCESS_TOKEN", "a-s3cret".to_owned())];
     printed(tool(&["sandbox", "--in-memory", "--listen", "127.0.0.1:0"], &token), 2);

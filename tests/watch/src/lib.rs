@@ -4,7 +4,8 @@
 //! through `tracing` is watched, and so is what goes through `log`, as actix-web, reqwest, sqlx and mio do.
 //!
 //! The log belongs to the whole process: one call, wherever all tests of a program come along, is enough for all of them.
-//! A test that sets a log of its own for its thread looks at that one by itself, as with [`assert_no_secret`].
+//! A test that sets a log of its own for its thread looks at that one by itself, as with [`assert_no_secret`]; one that
+//! reads the log of its process has it kept by [`watch_into`].
 //!
 //! ```
 //! idnow_webhooks_watch::watch();
@@ -18,7 +19,7 @@
 )]
 
 use std::io::{self, Write};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 
@@ -39,22 +40,70 @@ pub fn plant(secret: &str) {
     }
 }
 
-/// Begins to watch all that we log, and what others log by default, unless the process has a log already.
+/// Begins to watch all that we log, and what others log by default. Once it has begun, further calls do nothing.
+///
+/// # Panics
+///
+/// If the process has a log that is not watched, as nothing of it would be seen.
+#[track_caller]
 pub fn watch() {
-    start("info,idnow_webhooks=trace");
+    begun(OURS, None);
 }
 
-/// Begins to watch every level of every library, unless the process has a log already. It makes tests several times as slow.
+/// Begins to watch every level of every library. It makes tests several times as slow.
+///
+/// # Panics
+///
+/// As [`watch`], and if less is watched already.
+#[track_caller]
 pub fn watch_everything() {
-    start("trace");
+    let watched = begun(EVERYTHING, None);
+    assert!(
+        watched.filter == EVERYTHING,
+        "only {} is watched: call watch_everything() first",
+        watched.filter
+    );
 }
 
-fn start(filter: &str) {
-    static START: Once = Once::new();
-    START.call_once(|| {
+/// Begins to watch as [`watch`] does, and keeps what is logged.
+///
+/// # Panics
+///
+/// As [`watch`], and if it is watched already without being kept here.
+#[track_caller]
+pub fn watch_into(kept: &'static Kept) {
+    let watched = begun(OURS, Some(kept));
+    assert!(
+        watched.kept.is_some_and(|other| std::ptr::eq(other, kept)),
+        "the log is watched and not kept here: call watch_into() first"
+    );
+}
+
+/// All that was logged, until somebody takes it out.
+pub type Kept = Mutex<Vec<u8>>;
+
+const OURS: &str = "info,idnow_webhooks=trace";
+const EVERYTHING: &str = "trace";
+
+#[derive(Clone, Copy)]
+struct Watched {
+    filter: &'static str,
+    kept: Option<&'static Kept>,
+}
+
+/// What the first call began.
+#[track_caller]
+fn begun(filter: &'static str, kept: Option<&'static Kept>) -> Watched {
+    static BEGUN: OnceLock<Result<Watched, String>> = OnceLock::new();
+    let begun = BEGUN.get_or_init(|| {
         let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(false);
-        drop(log.with_writer(|| Watcher).try_init());
+        let begun = log.with_writer(move || Watcher { kept }).try_init();
+        begun.map(|()| Watched { filter, kept }).map_err(|error| error.to_string())
     });
+    match begun {
+        Ok(watched) => *watched,
+        Err(error) => panic!("the log cannot be watched, as the process has one of its own: {error}"),
+    }
 }
 
 /// The first secret in a text.
@@ -85,7 +134,9 @@ fn is_base64url(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-struct Watcher;
+struct Watcher {
+    kept: Option<&'static Kept>,
+}
 
 impl Write for Watcher {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -94,6 +145,9 @@ impl Write for Watcher {
             // A panic would be caught by what is tested, as one of a handler.
             let _ = writeln!(io::stderr(), "\nthe log holds a secret, {secret:?}: {text}");
             std::process::abort();
+        }
+        if let Some(kept) = self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(line);
         }
         Ok(line.len())
     }

@@ -1,12 +1,13 @@
 //! `idnow-webhooks sandbox`: the provider's side, on this machine.
 
 mod arguments;
-mod log;
 mod report;
 
 use std::io::IsTerminal;
 
 use idnow_webhooks_sandbox::{Client, Error, Sandbox};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::print::Printer;
 use crate::stop::Stop;
@@ -16,8 +17,9 @@ use report::Started;
 
 /// Runs a sandbox until it is told to stop.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
-    let asked = std::env::var_os("RUST_LOG").unwrap_or_default();
-    let filter = log::filter(&asked.to_string_lossy()).map_err(|error| wrong_usage("sandbox", error))?;
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env();
+    let wrong = |error| wrong_usage("sandbox", format!("RUST_LOG: {error}; write it as warn,hyper=debug"));
+    let filter = filter.map_err(wrong)?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     log.with_ansi(std::io::stderr().is_terminal()).init();
 

@@ -243,6 +243,15 @@ fn what_cannot_work_is_said_at_the_start() {
     }
 }
 
+#[test]
+fn a_wrong_rust_log_is_wrong_usage() {
+    let arguments = ["sandbox", "--listen", "127.0.0.1:0", "--in-memory"];
+    let output = command(&arguments).env("RUST_LOG", "warn,hyper=debgu").output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{error}");
+    assert!(error.contains("RUST_LOG: ") && error.contains("write it as warn,hyper=debug\n"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_access_token_is_asked_for_and_never_printed() {
     let token = "correct-horse-battery";

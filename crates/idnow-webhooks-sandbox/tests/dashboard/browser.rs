@@ -52,6 +52,7 @@ impl Scheme {
 
 impl Browser {
     pub(crate) async fn open() -> Self {
+        idnow_webhooks_watch::watch();
         let profile = tempfile::tempdir().unwrap();
         let mut process = Command::new(program(
             &["chromedriver"],

@@ -14,6 +14,7 @@ fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn read_only(given: impl IntoIterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
+    idnow_webhooks_watch::watch();
     let base = [("IDNOW_ENVIRONMENT", "sandbox"), ("IDNOW_AUDIENCE", "https://bank.example/hook")];
     Settings::from_variables(owned(&base).into_iter().chain(given))
 }
@@ -99,6 +100,7 @@ fn keys_come_from_one_place() {
 #[test]
 fn a_secret_allows_hmac_and_nothing_else() {
     let secret = "0123456789abcdef0123456789abcdef";
+    idnow_webhooks_watch::plant(secret);
     let settings = read(&[("IDNOW_WEBHOOK_SECRET", secret)]).unwrap();
     assert_eq!(settings.algorithms, [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512]);
     let two = format!("{secret}\n{secret}2");
