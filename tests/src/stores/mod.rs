@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use chance::Chance;
 pub use event::{event, in_session, of, without_session};
 pub use stage::{LEASE, Stage, ids};
-pub use subject::{Subject, connected};
+pub use subject::Subject;
 
 /// Runs a case on an empty store, on several threads, to its end, or fails it when it hangs.
 pub fn run<C>(subject: Subject, case: impl FnOnce(Stage) -> C)

@@ -19,7 +19,6 @@ mod judge;
 mod relay;
 mod row;
 mod rows;
-mod stall;
 mod table;
 mod words;
 mod world;
@@ -27,7 +26,6 @@ mod world;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_table_is_true() {
     quiet();
-    stall::watch();
     let ran = row::run(rows::all()).await;
     let table = table::render(&ran);
     println!("{table}");

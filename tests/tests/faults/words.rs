@@ -135,25 +135,3 @@ fn told(state: Option<EventState>, runs: usize) -> String {
     };
     format!("{state}; {runs}")
 }
-
-/// How often the handler was started, by what [`now`] has said of it. `None` if that says nothing of it.
-pub(crate) fn runs_in(told: &str) -> Option<usize> {
-    let (_, runs) = told.split_once("; ")?;
-    match runs {
-        "never ran" => Some(0),
-        "ran once" => Some(1),
-        "ran twice" => Some(2),
-        more => more.strip_prefix("ran ")?.strip_suffix(" times")?.parse().ok(),
-    }
-}
-
-#[test]
-fn what_is_said_of_runs_can_be_read() {
-    for runs in [0, 1, 2, 3, 4, 10, 123] {
-        assert_eq!(runs_in(&told(Some(EventState::Completed), runs)), Some(runs));
-        assert_eq!(runs_in(&told(None, runs)), Some(runs));
-    }
-    for nothing in ["stored, or not", "", "completed"] {
-        assert_eq!(runs_in(nothing), None, "{nothing}");
-    }
-}

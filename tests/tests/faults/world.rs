@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use idnow_webhooks::jwks::{JwksSource, Location};
-use idnow_webhooks_conformance::stores::connected;
 use idnow_webhooks_conformance::{Running, Subject};
 use idnow_webhooks_core::store::{EventState, EventStore};
 use idnow_webhooks_core::{Backoff, Clock, Receiver, SystemClock, Verifier, Worker};
@@ -116,7 +115,7 @@ impl World {
         let path = setup.folder.as_deref().unwrap_or(own.path()).join("events.db");
         let (clock, handler) = (Shifted::default(), Handler::new(setup.handler.clone()));
         let store: Arc<dyn EventStore> = if let Some(url) = &setup.postgres {
-            Arc::new(connected(PostgresStore::builder(), url).await)
+            Arc::new(PostgresStore::connect(url).await.unwrap())
         } else {
             let store = SqliteStore::builder(&path).busy_timeout(setup.busy_timeout);
             Arc::new(store.clock(clock.clone()).open().await.unwrap())

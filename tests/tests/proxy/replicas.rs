@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use idnow_webhooks::sqlite::SqliteStore;
 use idnow_webhooks::store::EventStore;
 use idnow_webhooks_conformance::Reserved;
-use idnow_webhooks_conformance::stores::connected;
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_testkit::{Provider, SampleEvent};
@@ -163,5 +162,5 @@ async fn a_replica_that_stops_is_not_noticed_outside() {
     assert_eq!(refused, Vec::<String>::new());
     one.terminate();
     other.terminate();
-    assert_stored(&connected(PostgresStore::builder(), &url).await, accepted).await;
+    assert_stored(&PostgresStore::connect(&url).await.unwrap(), accepted).await;
 }

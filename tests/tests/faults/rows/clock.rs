@@ -18,27 +18,29 @@ pub(crate) fn group() -> Group {
         Row::new(
             "2 minutes behind",
             ["503 `not_yet_valid`, Retry-After 1", "not stored; never ran", "200", "completed; ran once"],
-            || off(-MUCH, HOUR),
+            off(-MUCH, HOUR),
         ),
-        Row::new("2 minutes ahead", accepted, || off(MUCH, HOUR)),
+        Row::new("2 minutes ahead", accepted, off(MUCH, HOUR)),
         Row::new(
             "2 minutes ahead, and the token is in its last minute",
             ["401 `token_refused`", "not stored; never ran", "200", "completed; ran once"],
-            || off(MUCH, MINUTE),
+            off(MUCH, MINUTE),
         ),
-        Row::new("50 s behind (within the leeway)", accepted, || off(-LITTLE, HOUR)),
-        Row::new("50 s ahead, and the token is in its last second (within the leeway)", accepted, || {
-            off(LITTLE, SECOND)
-        }),
+        Row::new("50 s behind (within the leeway)", accepted, off(-LITTLE, HOUR)),
+        Row::new(
+            "50 s ahead, and the token is in its last second (within the leeway)",
+            accepted,
+            off(LITTLE, SECOND),
+        ),
         Row::new(
             "set back by 2 minutes while a new event waits",
             ["200", "waiting; never ran", "200", "completed; ran once"],
-            set_back,
+            set_back(),
         ),
         Row::new(
             "set ahead by 2 minutes while the handler runs: its lease is over, and it runs again",
             ["200", "running; ran once", "200", "completed; ran twice"],
-            set_ahead,
+            set_ahead(),
         ),
     ];
     Group { title: "The receiver's clock", rows }

@@ -17,32 +17,32 @@ pub(crate) fn queued() -> Group {
         Row::new(
             "slower than the provider waits",
             ["200", "running; ran once", "200", "completed; ran once"],
-            || slow(Mode::Queued),
+            slow(Mode::Queued),
         ),
         Row::new(
             "slower than its limit: it is stopped, and runs again after a wait",
             ["200", "waiting; ran once", "200", "completed; ran twice"],
-            stopped,
+            stopped(),
         ),
         Row::new(
             "fails: it runs again after a wait",
             ["200", "waiting; ran once", "200", "completed; ran twice"],
-            || failing(Plan::Fail),
+            failing(Plan::Fail),
         ),
         Row::new(
             "panics: it runs again after a wait",
             ["200", "waiting; ran once", "200", "completed; ran twice"],
-            || failing(Plan::Panic),
+            failing(Plan::Panic),
         ),
         Row::new(
             "fails as often as it may (3 times here): an operator replays it",
             ["200", "dead letter; ran 3 times", "200", "completed; ran 4 times"],
-            || dead(Plan::Fail),
+            dead(Plan::Fail),
         ),
         Row::new(
             "fails for good: an operator replays it",
             ["200", "dead letter; ran once", "200", "completed; ran twice"],
-            || dead(Plan::FailForGood),
+            dead(Plan::FailForGood),
         ),
     ];
     Group { title: "Handler, queued", rows }
@@ -53,17 +53,17 @@ pub(crate) fn inline() -> Group {
         Row::new(
             "slower than the answer deadline: it runs on",
             ["503 `deadline_exceeded`, Retry-After 1", "running; ran once", "200", "completed; ran once"],
-            || slow(Mode::Inline),
+            slow(Mode::Inline),
         ),
         Row::new(
             "fails",
             ["503 `handler_failed`, Retry-After 1", "waiting; ran once", "200", "completed; ran twice"],
-            || failing_inline(Plan::Fail),
+            failing_inline(Plan::Fail),
         ),
         Row::new(
             "panics",
             ["503 `handler_failed`, Retry-After 1", "waiting; ran once", "200", "completed; ran twice"],
-            || failing_inline(Plan::Panic),
+            failing_inline(Plan::Panic),
         ),
         Row::new(
             "fails for good: it is not run again",
@@ -73,7 +73,7 @@ pub(crate) fn inline() -> Group {
                 "422 `handler_refused`",
                 "dead letter; ran once",
             ],
-            || failing_inline(Plan::FailForGood),
+            failing_inline(Plan::FailForGood),
         ),
     ];
     Group { title: "Handler, inline", rows }

@@ -15,21 +15,17 @@ const WAITED_FOR: [&str; 4] = [UNAVAILABLE, "not stored; never ran", "200", "com
 pub(crate) fn group() -> Group {
     use Trouble::{Down, Garbage, NoKeys, Slow};
     let rows = vec![
-        Row::new("down, the key is known", HARMLESS, || known(Down)),
-        Row::new("down, and the provider signs with a new key", WAITED_FOR, || unknown(Down)),
-        Row::new("down since before the receiver started", WAITED_FOR, || from_the_start(Down)),
-        Row::new("too slow, the key is known", HARMLESS, || known(Slow)),
-        Row::new("too slow, and the provider signs with a new key", WAITED_FOR, || unknown(Slow)),
-        Row::new("too slow since before the receiver started", WAITED_FOR, || from_the_start(Slow)),
-        Row::new("answers a web page, the key is known", HARMLESS, || known(Garbage)),
-        Row::new("answers a web page, and the provider signs with a new key", WAITED_FOR, || {
-            unknown(Garbage)
-        }),
-        Row::new("answers a web page since before the receiver started", WAITED_FOR, || {
-            from_the_start(Garbage)
-        }),
-        Row::new("publishes no key at all, the key is known", HARMLESS, || known(NoKeys)),
-        Row::new("publishes a new key, the first delivery with it", HARMLESS, rotated),
+        Row::new("down, the key is known", HARMLESS, known(Down)),
+        Row::new("down, and the provider signs with a new key", WAITED_FOR, unknown(Down)),
+        Row::new("down since before the receiver started", WAITED_FOR, from_the_start(Down)),
+        Row::new("too slow, the key is known", HARMLESS, known(Slow)),
+        Row::new("too slow, and the provider signs with a new key", WAITED_FOR, unknown(Slow)),
+        Row::new("too slow since before the receiver started", WAITED_FOR, from_the_start(Slow)),
+        Row::new("answers a web page, the key is known", HARMLESS, known(Garbage)),
+        Row::new("answers a web page, and the provider signs with a new key", WAITED_FOR, unknown(Garbage)),
+        Row::new("answers a web page since before the receiver started", WAITED_FOR, from_the_start(Garbage)),
+        Row::new("publishes no key at all, the key is known", HARMLESS, known(NoKeys)),
+        Row::new("publishes a new key, the first delivery with it", HARMLESS, rotated()),
         Row::new(
             "publishes a new key right after a fetch (cool-down of 10 s)",
             [
@@ -38,17 +34,17 @@ pub(crate) fn group() -> Group {
                 "200",
                 "completed; ran once",
             ],
-            rotated_in_the_cool_down,
+            rotated_in_the_cool_down(),
         ),
         Row::new(
             "retires the key that signs, before the next fetch (within the hour by default)",
             HARMLESS,
-            retired,
+            retired(),
         ),
         Row::new(
             "retires the key that signs, after the next fetch",
             ["401 `token_refused`", "not stored; never ran", "401 `token_refused`", "not stored; never ran"],
-            retired_and_fetched,
+            retired_and_fetched(),
         ),
     ];
     Group { title: "Key server", rows }

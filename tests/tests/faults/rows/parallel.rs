@@ -19,10 +19,10 @@ pub(crate) fn group() -> Group {
         "completed; ran once",
     ];
     let rows = vec![
-        Row::new("queued, SQLite", queued, || parallel(Mode::Queued, false)),
-        Row::new("queued, two replicas on PostgreSQL", queued, || parallel(Mode::Queued, true)),
-        Row::new("inline, SQLite", inline, || parallel(Mode::Inline, false)),
-        Row::new("inline, two replicas on PostgreSQL", inline, || parallel(Mode::Inline, true)),
+        Row::new("queued, SQLite", queued, parallel(Mode::Queued, false)),
+        Row::new("queued, two replicas on PostgreSQL", queued, parallel(Mode::Queued, true)),
+        Row::new("inline, SQLite", inline, parallel(Mode::Inline, false)),
+        Row::new("inline, two replicas on PostgreSQL", inline, parallel(Mode::Inline, true)),
     ];
     Group { title: "Eight attempts for one event at the same time", rows }
 }

@@ -16,19 +16,19 @@ use crate::world::{Setup, World};
 
 pub(crate) fn group() -> Group {
     let rows = vec![
-        Row { fault: "the disk is full", expected: REFUSED, case: Box::new(|| disk::postgres().boxed()) },
-        Row::new("stopped, and started again", REFUSED, stopped),
+        Row { fault: "the disk is full", expected: REFUSED, case: disk::postgres().boxed() },
+        Row::new("stopped, and started again", REFUSED, stopped()),
         Row::new(
             "killed while the handler runs, and started again",
             ["200", "running; ran once", "200", "completed; ran once"],
-            killed,
+            killed(),
         ),
         Row::new(
             "answers only after the answer deadline",
             ["503 `deadline_exceeded`, Retry-After 1", "stored, or not", "200", "completed; ran once"],
-            slow,
+            slow(),
         ),
-        Row::new("its tables are locked (by a migration, say)", REFUSED, locked),
+        Row::new("its tables are locked (by a migration, say)", REFUSED, locked()),
     ];
     Group { title: "Store: PostgreSQL", rows }
 }

@@ -17,22 +17,22 @@ pub(crate) fn group() -> Group {
         Row::new(
             "while a delivery arrives",
             ["no answer", "not stored; never ran", "200", "completed; ran once"],
-            while_a_delivery_arrives,
+            while_a_delivery_arrives(),
         ),
         Row::new(
             "after the answer, before the handler has begun",
             ["200", "waiting; never ran", "200", "completed; ran once"],
-            after_the_answer,
+            after_the_answer(),
         ),
         Row::new(
             "while the handler runs: it runs again once its lease is over",
             ["200", "running; ran once", "200", "completed; ran twice"],
-            while_the_handler_runs,
+            while_the_handler_runs(),
         ),
         Row::new(
             "inline: while the handler runs; it runs again once its lease is over",
             ["no answer", "running; ran once", "200", "completed; ran twice"],
-            while_the_handler_runs_inline,
+            while_the_handler_runs_inline(),
         ),
     ];
     Group { title: "The process is killed (SIGKILL), and started again", rows }

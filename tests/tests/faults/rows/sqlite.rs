@@ -21,29 +21,29 @@ const LONG_BUSY: Duration = Duration::from_secs(6);
 
 pub(crate) fn group() -> Group {
     let rows = vec![
-        Row::new("its file is gone, and comes back (a file system not mounted)", REFUSED, gone),
-        Row { fault: "the disk is full", expected: REFUSED, case: Box::new(|| disk::sqlite().boxed()) },
-        Row::new("locked by another connection, for longer than the busy time-out", REFUSED, locked),
+        Row::new("its file is gone, and comes back (a file system not mounted)", REFUSED, gone()),
+        Row { fault: "the disk is full", expected: REFUSED, case: disk::sqlite().boxed() },
+        Row::new("locked by another connection, for longer than the busy time-out", REFUSED, locked()),
         Row::new(
             "locked, for less than the busy time-out (6 s here)",
             ["200", "completed; ran once", "200", "completed; ran once"],
-            slow,
+            slow(),
         ),
         Row::new(
             "locked, for longer than the answer deadline, with a longer busy time-out (6 s here)",
             ["503 `deadline_exceeded`, Retry-After 1", "stored, or not", "200", "completed; ran once"],
-            too_slow,
+            too_slow(),
         ),
         Row::new(
             "locked when the handler ends",
             ["200", "running; ran once", "200", "completed; ran once"],
-            locked_at_the_end,
+            locked_at_the_end(),
         ),
-        Row::new("inline: locked before the handler begins", REFUSED, inline_locked),
+        Row::new("inline: locked before the handler begins", REFUSED, inline_locked()),
         Row::new(
             "inline: locked when the handler has succeeded; it runs again once its lease is over",
             ["503 `store_unavailable`, Retry-After 1", "running; ran once", "200", "completed; ran twice"],
-            inline_locked_at_the_end,
+            inline_locked_at_the_end(),
         ),
     ];
     Group { title: "Store: SQLite", rows }
