@@ -9,10 +9,15 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(set) = KeySet::from_jwks(bytes) else {
         return;
     };
-    assert_eq!(bytes.trim_ascii_start().first(), Some(&b'{'));
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    assert_eq!(text.trim_ascii_start().first(), Some(&b'{'));
     let _ = format!("{set:?}");
     for skipped in set.skipped() {
         assert!(!skipped.reason.to_string().is_empty());
+        if let Some(key_id) = &skipped.key_id {
+            assert!(set.skipped_with(key_id).any(|found| found == skipped));
+            assert!(set.could_have_signed(key_id, "RS256"), "what was left out proves nothing");
+        }
     }
     for algorithm in Algorithm::ALL {
         for key_id in set.key_ids().into_iter().map(Some).chain([None, Some("another")]) {
@@ -21,6 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
                 assert_eq!(key.algorithm(), algorithm);
                 assert!(key_id.is_none() || key.key_id() == key_id);
                 assert!(!key.verifies(b"message", b"no signature"));
+                assert!(key.key_id().is_none_or(|key_id| set.could_have_signed(key_id, algorithm.name())));
             }
         }
     }

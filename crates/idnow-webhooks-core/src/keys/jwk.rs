@@ -1,8 +1,14 @@
 //! One entry of a JWKS, checked for everything that RFC 7517 lets it say about its own use.
 
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::Algorithm;
 use crate::base64url;
@@ -72,27 +78,73 @@ impl Jwk {
     }
 }
 
-/// A parsed JWK: its id and, for each algorithm it may be used with, the key ready to verify.
-pub(super) struct Parsed {
-    pub(super) kid: Option<String>,
+/// An entry that can be used: its id and, for each algorithm that it may be used with, the key ready to verify.
+pub(super) struct Usable {
+    pub(super) key_id: Option<String>,
+    /// RFC 7638, SHA-256, base64url.
+    pub(super) thumbprint: String,
+    /// Whether it has an `alg`, which is the only one of its key then.
+    pub(super) bound: bool,
     pub(super) keys: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
-/// On failure the key id is handed back too, as far as it could be read, so that a log line can name it.
-pub(super) fn parse(value: &serde_json::value::RawValue) -> Result<Parsed, (Option<String>, UnusableKey)> {
+/// An entry that cannot be used, with every id that tokens may name it by.
+pub(super) struct Unusable {
+    pub(super) key_ids: Vec<String>,
+    pub(super) reason: UnusableKey,
+}
+
+pub(super) fn parse(entry: &RawValue) -> Result<Usable, Unusable> {
+    let malformed =
+        |reason: String| Unusable { key_ids: key_ids(entry), reason: UnusableKey::Malformed(reason) };
     // Serde would also read the members from an array, by their order.
-    if !value.get().starts_with('{') {
-        return Err((None, UnusableKey::Malformed("not a JSON object".into())));
+    if !entry.get().starts_with('{') {
+        return Err(malformed("not a JSON object".to_owned()));
     }
-    let jwk: Jwk = serde_json::from_str(value.get())
-        .map_err(|error| (None, UnusableKey::Malformed(format!("{:?}", error.classify()))))?;
+    let jwk: Jwk =
+        serde_json::from_str(entry.get()).map_err(|error| malformed(format!("{:?}", error.classify())))?;
     match keys(&jwk) {
-        Ok(keys) => Ok(Parsed { kid: jwk.kid, keys }),
-        Err(reason) => Err((jwk.kid, reason)),
+        Ok(Keys { keys, thumbprint }) => {
+            Ok(Usable { key_id: jwk.kid, thumbprint, bound: jwk.alg.is_some(), keys })
+        }
+        Err(reason) => Err(Unusable { key_ids: jwk.kid.into_iter().collect(), reason }),
     }
 }
 
-fn keys(jwk: &Jwk) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
+/// Every text that stands as `kid` in an entry, however wrong the rest of it is.
+fn key_ids(entry: &RawValue) -> Vec<String> {
+    struct KeyIds(Vec<String>);
+
+    impl<'de> Visitor<'de> for &mut KeyIds {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+            // Raw, since neither a name nor a value has to be a text that can be read.
+            while let Some((name, value)) = members.next_entry::<&RawValue, &RawValue>()? {
+                if serde_json::from_str::<String>(name.get()).is_ok_and(|name| name == "kid") {
+                    self.0.extend(serde_json::from_str::<String>(value.get()));
+                }
+            }
+            Ok(())
+        }
+    }
+
+    let mut found = KeyIds(Vec::new());
+    // What was found before an error counts.
+    _ = serde_json::Deserializer::from_str(entry.get()).deserialize_map(&mut found);
+    found.0
+}
+
+struct Keys {
+    keys: Vec<(Algorithm, ParsedPublicKey)>,
+    thumbprint: String,
+}
+
+fn keys(jwk: &Jwk) -> Result<Keys, UnusableKey> {
     if jwk.holds_a_secret() {
         return Err(UnusableKey::Secret);
     }
@@ -104,19 +156,19 @@ fn keys(jwk: &Jwk) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
     }
     let mut keys = match jwk.kty.as_str() {
         "RSA" => rsa_keys(jwk)?,
-        "EC" | "OKP" => vec![curve_key(jwk)?],
+        "EC" | "OKP" => curve_key(jwk)?,
         _ => return Err(UnusableKey::UnsupportedType),
     };
     if let Some(name) = &jwk.alg {
-        keys.retain(|(algorithm, _)| algorithm.name() == name);
+        keys.keys.retain(|(algorithm, _)| algorithm.name() == name);
     }
-    if keys.is_empty() {
+    if keys.keys.is_empty() {
         return Err(UnusableKey::AlgorithmMismatch);
     }
     Ok(keys)
 }
 
-fn rsa_keys(jwk: &Jwk) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey> {
+fn rsa_keys(jwk: &Jwk) -> Result<Keys, UnusableKey> {
     let n = number(jwk.n.as_deref(), "n")?;
     let e = number(jwk.e.as_deref(), "e")?;
     let bits = bit_length(&n);
@@ -131,23 +183,30 @@ fn rsa_keys(jwk: &Jwk) -> Result<Vec<(Algorithm, ParsedPublicKey)>, UnusableKey>
     if !is_odd(&e) || bit_length(&e) < 2 || bit_length(&e) > 33 {
         return Err(UnusableKey::RsaExponent);
     }
+    let thumbprint = thumbprint(&format!(
+        r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
+        URL_SAFE_NO_PAD.encode(&e),
+        URL_SAFE_NO_PAD.encode(&n)
+    ));
     let components = RsaPublicKeyComponents { n, e };
-    Algorithm::ALL
+    let keys: Result<_, _> = Algorithm::ALL
         .into_iter()
         .filter_map(|algorithm| algorithm.rsa().map(|parameters| (algorithm, parameters)))
         .map(|(algorithm, parameters)| {
             let key = components.to_parsed_public_key(parameters).map_err(|_| UnusableKey::Material)?;
             Ok((algorithm, key))
         })
-        .collect()
+        .collect();
+    Ok(Keys { keys: keys?, thumbprint })
 }
 
-fn curve_key(jwk: &Jwk) -> Result<(Algorithm, ParsedPublicKey), UnusableKey> {
+fn curve_key(jwk: &Jwk) -> Result<Keys, UnusableKey> {
     let curve = jwk.crv.as_deref().ok_or_else(|| missing("crv"))?;
     let (algorithm, parameters) = Algorithm::of_curve(curve).ok_or(UnusableKey::UnsupportedType)?;
     let x = coordinate(jwk.x.as_deref(), "x")?;
-    let point = match (jwk.kty.as_str(), algorithm) {
-        ("OKP", Algorithm::EdDsa) => x,
+    let encoded_x = URL_SAFE_NO_PAD.encode(&x);
+    let (point, members) = match (jwk.kty.as_str(), algorithm) {
+        ("OKP", Algorithm::EdDsa) => (x, format!(r#"{{"crv":"{curve}","kty":"OKP","x":"{encoded_x}"}}"#)),
         ("EC", Algorithm::Es256 | Algorithm::Es384) => {
             let y = coordinate(jwk.y.as_deref(), "y")?;
             // RFC 7518, section 6.2.1.2: each coordinate has the full width of the field.
@@ -155,12 +214,19 @@ fn curve_key(jwk: &Jwk) -> Result<(Algorithm, ParsedPublicKey), UnusableKey> {
             if x.len() != width || y.len() != width {
                 return Err(UnusableKey::Material);
             }
-            [&[4][..], &x, &y].concat()
+            let encoded_y = URL_SAFE_NO_PAD.encode(&y);
+            let members = format!(r#"{{"crv":"{curve}","kty":"EC","x":"{encoded_x}","y":"{encoded_y}"}}"#);
+            ([&[4][..], &x, &y].concat(), members)
         }
         _ => return Err(UnusableKey::UnsupportedType),
     };
     let key = ParsedPublicKey::new(parameters, point).map_err(|_| UnusableKey::Material)?;
-    Ok((algorithm, key))
+    Ok(Keys { keys: vec![(algorithm, key)], thumbprint: thumbprint(&members) })
+}
+
+/// Of the members that RFC 7638 (section 3.2) and RFC 8037 (section 2) name, in their order.
+fn thumbprint(members: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()))
 }
 
 fn missing(member: &str) -> UnusableKey {

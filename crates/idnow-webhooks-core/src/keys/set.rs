@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,17 +12,28 @@ use super::jwk::{self, UnusableKey};
 use crate::secret::Secret;
 
 /// The most entries that are read from one JWKS. The provider publishes a handful.
-const MAX_KEYS: usize = 100;
+const MAX_KEYS: usize = 1_000;
+/// Windows editors and some servers put it in front of JSON (RFC 8259, section 8.1, lets readers ignore it).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The shortest shared secret: the output of SHA-256, the least that RFC 7518 (section 3.2) allows.
 const MIN_SECRET_BYTES: usize = 32;
 
 /// An immutable set of verification keys, each checked and parsed once.
 #[derive(Debug, Default)]
 pub struct KeySet {
+    /// In the order of the document.
     keys: Vec<VerificationKey>,
     /// How many JWKs or secrets the keys come from: each gives a key for every algorithm that it fits.
     sources: usize,
     skipped: Vec<SkippedKey>,
+    by_id: BTreeMap<Arc<str>, Entries>,
+}
+
+/// What a key set holds under one id, as positions in its lists.
+#[derive(Debug, Default)]
+struct Entries {
+    keys: Vec<usize>,
+    skipped: Vec<usize>,
 }
 
 /// An entry of a JWKS that cannot be used, with the reason.
@@ -30,7 +42,7 @@ pub struct KeySet {
 pub struct SkippedKey {
     /// Its place in the `keys` array, from 0.
     pub index: usize,
-    /// Its `kid`, as far as it could be read.
+    /// Its `kid`, as far as it could be read. The first one, if it has several.
     pub key_id: Option<String>,
     /// What is wrong with it.
     pub reason: UnusableKey,
@@ -68,6 +80,7 @@ impl KeySet {
             #[serde(borrow)]
             keys: Vec<&'a RawValue>,
         }
+        let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
         // Serde would also read the one member from an array.
         if json.trim_ascii_start().first() == Some(&b'[') {
             let unexpected = serde::de::Unexpected::Seq;
@@ -80,20 +93,38 @@ impl KeySet {
         let mut set = Self::default();
         for (index, entry) in document.keys.into_iter().enumerate() {
             match jwk::parse(entry) {
-                Ok(jwk::Parsed { kid, keys }) => {
-                    set.sources += 1;
-                    let jwk: Arc<str> = entry.get().into();
-                    set.keys.extend(keys.into_iter().map(|(algorithm, key)| VerificationKey {
-                        key_id: kid.clone(),
-                        jwk: Some(Arc::clone(&jwk)),
-                        algorithm,
-                        material: Material::Public(key),
-                    }));
-                }
-                Err((key_id, reason)) => set.skipped.push(SkippedKey { index, key_id, reason }),
+                Ok(usable) => set.add(entry.get(), usable),
+                Err(unusable) => set.skip(index, unusable),
             }
         }
         Ok(set)
+    }
+
+    fn add(&mut self, jwk: &str, usable: jwk::Usable) {
+        let jwk::Usable { key_id, thumbprint, bound, keys } = usable;
+        let key_id: Option<Arc<str>> = key_id.map(Into::into);
+        let (jwk, thumbprint): (Arc<str>, Arc<str>) = (jwk.into(), thumbprint.into());
+        if let Some(key_id) = &key_id {
+            let positions = self.keys.len()..self.keys.len() + keys.len();
+            self.by_id.entry(Arc::clone(key_id)).or_default().keys.extend(positions);
+        }
+        self.sources += 1;
+        self.keys.extend(keys.into_iter().map(|(algorithm, key)| VerificationKey {
+            key_id: key_id.clone(),
+            jwk: Some(Arc::clone(&jwk)),
+            thumbprint: Some(Arc::clone(&thumbprint)),
+            algorithm,
+            bound,
+            material: Material::Public(key),
+        }));
+    }
+
+    fn skip(&mut self, index: usize, unusable: jwk::Unusable) {
+        let jwk::Unusable { key_ids, reason } = unusable;
+        for key_id in &key_ids {
+            self.by_id.entry(key_id.as_str().into()).or_default().skipped.push(self.skipped.len());
+        }
+        self.skipped.push(SkippedKey { index, key_id: key_ids.into_iter().next(), reason });
     }
 
     /// Builds the set for HMAC: each secret, for each of HS256, HS384 and HS512.
@@ -113,7 +144,9 @@ impl KeySet {
                     set.keys.push(VerificationKey {
                         key_id: None,
                         jwk: None,
+                        thumbprint: None,
                         algorithm,
+                        bound: true,
                         material: Material::Secret(Box::new(hmac::Key::new(digest, bytes))),
                     });
                 }
@@ -135,18 +168,78 @@ impl KeySet {
         algorithm: Algorithm,
         key_id: Option<&str>,
     ) -> impl Iterator<Item = &VerificationKey> {
-        let any = algorithm.is_hmac() || key_id.is_none();
-        self.keys
-            .iter()
-            .filter(move |key| key.algorithm == algorithm && (any || key.key_id.as_deref() == key_id))
+        let all = algorithm.is_hmac() || key_id.is_none();
+        let (all, named) = if all { (&*self.keys, None) } else { (&[][..], key_id) };
+        let named = named.into_iter().flat_map(|key_id| self.keys_with(key_id));
+        all.iter().chain(named).filter(move |key| key.algorithm == algorithm)
     }
 
-    /// The ids of the usable keys, without repetition, for diagnostics.
+    fn keys_with(&self, key_id: &str) -> impl Iterator<Item = &VerificationKey> {
+        let positions = self.by_id.get(key_id).map_or(&[][..], |entries| &entries.keys);
+        positions.iter().filter_map(|position| self.keys.get(*position))
+    }
+
+    /// The algorithms of the usable keys with this id, sorted and without repetition. Empty if there is no such key.
+    ///
+    /// An RSA key whose entry names no `alg` serves all RSA algorithms.
+    pub fn algorithms_of(&self, key_id: &str) -> Vec<Algorithm> {
+        let mut algorithms: Vec<_> = self.keys_with(key_id).map(VerificationKey::algorithm).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        algorithms
+    }
+
+    /// The entries with this id that were left out of the set, such as a key that is too weak.
+    ///
+    /// The issuer may sign with such a key, so no token that names one is proven to be forged.
+    pub fn skipped_with(&self, key_id: &str) -> impl Iterator<Item = &SkippedKey> {
+        let positions = self.by_id.get(key_id).map_or(&[][..], |entries| &entries.skipped);
+        positions.iter().filter_map(|position| self.skipped.get(*position))
+    }
+
+    /// Whether a key with this id could have made a signature by the algorithm of this name, as it stands in a
+    /// token's `alg`, for all that this set tells.
+    ///
+    /// `false` proves that the issuer, with the keys of this set, has not signed a token that names both: every entry with this id
+    /// is usable, and none of them fits the algorithm. `true` proves nothing. It is also the answer for an id that the
+    /// set does not hold, and for one of an entry that was [left out](Self::skipped_with).
+    ///
+    /// ```
+    /// use idnow_webhooks_core::keys::KeySet;
+    ///
+    /// let keys = KeySet::from_jwks(br#"{ "keys": [
+    ///     { "kid": "1", "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+    ///     { "kid": "2", "kty": "quantum" }
+    /// ] }"#)?;
+    /// assert!(!keys.could_have_signed("1", "RS256"));
+    /// assert!(keys.could_have_signed("1", "EdDSA"));
+    /// assert!(keys.could_have_signed("2", "RS256") && keys.could_have_signed("3", "RS256"));
+    /// # Ok::<(), idnow_webhooks_core::keys::KeySetError>(())
+    /// ```
+    pub fn could_have_signed(&self, key_id: &str, algorithm: &str) -> bool {
+        let mut keys = self.keys_with(key_id).peekable();
+        if keys.peek().is_none() || self.skipped_with(key_id).next().is_some() {
+            return true;
+        }
+        match algorithm.parse::<Algorithm>() {
+            Ok(algorithm) => keys.any(|key| key.algorithm == algorithm),
+            // One that we do not know may fit a key whose entry does not say what it is for. `none` is no signature.
+            Err(_) => algorithm != "none" && keys.any(|key| !key.bound),
+        }
+    }
+
+    /// All usable keys, one for each algorithm of an entry or a secret, in the order of the document.
+    pub fn keys(&self) -> impl Iterator<Item = &VerificationKey> {
+        self.keys.iter()
+    }
+
+    /// The ids of the usable keys, sorted and without repetition, for diagnostics.
     pub fn key_ids(&self) -> Vec<&str> {
-        let mut ids: Vec<_> = self.keys.iter().filter_map(|key| key.key_id.as_deref()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        self.by_id
+            .iter()
+            .filter(|(_, entries)| !entries.keys.is_empty())
+            .map(|(key_id, _)| &**key_id)
+            .collect()
     }
 
     /// The entries of the JWKS that were left out, with the reason for each.
@@ -182,10 +275,13 @@ impl KeySet {
 
 /// One key, bound to one algorithm.
 pub struct VerificationKey {
-    key_id: Option<String>,
+    key_id: Option<Arc<str>>,
     /// The entry of the JWKS that it was read from.
     jwk: Option<Arc<str>>,
+    thumbprint: Option<Arc<str>>,
     algorithm: Algorithm,
+    /// Whether its entry, by `alg`, is for this algorithm alone.
+    bound: bool,
     material: Material,
 }
 
@@ -202,6 +298,14 @@ impl VerificationKey {
 
     pub(crate) fn jwk(&self) -> Option<Arc<str>> {
         self.jwk.clone()
+    }
+
+    /// The JWK thumbprint of a public key: SHA-256, RFC 7638, as base64url. `None` for a shared secret.
+    ///
+    /// Two keys have the same one only if they are the same key, whatever their ids and however their entries are
+    /// written.
+    pub fn thumbprint(&self) -> Option<&str> {
+        self.thumbprint.as_deref()
     }
 
     /// The only algorithm that this key is used with.

@@ -11,9 +11,13 @@ use super::KeySet;
 /// # Contract
 ///
 /// [`current`](Self::current) is called for every delivery and must not block.
-/// [`refresh`](Self::refresh) is called when a token, correct in every other respect, names a key that
-/// `current` does not hold. Its answer decides between "forged" and "try again later", so it must be honest:
-/// return `Ok` only with keys whose retrieval *began* at or after `arrived`.
+///
+/// [`refresh`](Self::refresh) is called for two reasons. Either a token names a key that `current` does not hold: the sender is
+/// then asked to try again unless the answer holds that key, whatever else it is. Or a signature does not hold, or no key
+/// of that id fits its algorithm, and [`age`](Self::age) says that the keys are older than a few minutes: the token is
+/// verified again with the answer, and refused for good only if that fails, too. So return `Ok` only with keys whose
+/// retrieval *began* at or after `arrived`, and `Err` for everything else. Anybody can cause both, so bound how often
+/// a call leads to a retrieval.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of keys",
     label = "expected a source of keys",
@@ -28,14 +32,15 @@ pub trait KeySource: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     ///
-    /// [`KeysUnavailable`] when none could be had: the sender is then asked to try again.
+    /// [`KeysUnavailable`] when no such keys are available: the sender is then asked to try again.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future must not end a retrieval that other callers wait for.
     async fn refresh(&self, arrived: Instant) -> Result<Arc<KeySet>, KeysUnavailable>;
 
-    /// How long ago the keys known now were fetched. `None` without keys, and for those that never change.
+    /// The greatest age that the keys known now can have: how long ago their retrieval began, and how long a cache
+    /// in between had held them before. `None` without keys, and for those that never change.
     fn age(&self) -> Option<Duration> {
         None
     }
@@ -76,8 +81,8 @@ impl KeysUnavailable {
 
 /// Keys that never change while the process runs.
 ///
-/// They are final by construction, so a token that names another key is refused for good (401). Where keys
-/// may rotate, use a source that can fetch them.
+/// A token that names another key gets 503 at every attempt: the issuer may have a key that this set lacks. A signature
+/// that does not hold is refused for good (401). Where keys may rotate, use a source that can fetch them.
 ///
 /// ```
 /// use idnow_webhooks_core::keys::{KeySet, KeySource, StaticKeys};

@@ -47,6 +47,10 @@ fn a_repeated_member_of_a_key_is_no_jwk() {
     let set = KeySet::from_jwks(text.as_bytes()).unwrap();
     assert!(set.is_empty());
     assert!(matches!(set.skipped()[0].reason, UnusableKey::Malformed(_)), "{:?}", set.skipped());
+    // Whichever was meant.
+    for key_id in ["first", SigningKey::shared().key_id().unwrap()] {
+        assert_eq!(set.skipped_with(key_id).map(|key| key.index).collect::<Vec<_>>(), [0], "{key_id}");
+    }
 }
 
 #[test]
@@ -126,12 +130,54 @@ fn an_empty_set_is_empty() {
 #[test]
 fn the_number_of_entries_is_bounded() {
     let key = SigningKey::generate(Algorithm::EdDsa);
-    assert_eq!(set_of(&vec![key.jwk(); 100]).key_ids().len(), 1);
-    let text = json!({ "keys": vec![json!({}); 101] }).to_string();
-    let Err(error @ KeySetError::TooManyKeys(101)) = KeySet::from_jwks(text.as_bytes()) else {
-        panic!("101 keys were accepted")
+    let set = set_of(&vec![key.jwk(); 1_000]);
+    assert_eq!((set.len(), set.key_ids().len()), (1_000, 1));
+    let text = json!({ "keys": vec![json!({}); 1_001] }).to_string();
+    let Err(error @ KeySetError::TooManyKeys(1_001)) = KeySet::from_jwks(text.as_bytes()) else {
+        panic!("1,001 keys were accepted")
     };
-    assert_eq!(error.to_string(), "the key set has 101 entries, more than 100");
+    assert_eq!(error.to_string(), "the key set has 1001 entries, more than 1000");
+}
+
+#[test]
+fn one_byte_order_mark_in_front_changes_nothing() {
+    let key = SigningKey::shared();
+    let text = json!({ "keys": [key.jwk()] }).to_string();
+    for marked in [format!("\u{feff}{text}"), format!("\u{feff}\r\n {text}")] {
+        assert_verifies(&KeySet::from_jwks(marked.as_bytes()).unwrap(), &key);
+    }
+    for wrong in [
+        format!("\u{feff}\u{feff}{text}"),
+        format!(" \u{feff}{text}"),
+        "\u{feff}".into(),
+        "\u{feff}[[]]".into(),
+    ] {
+        let result = KeySet::from_jwks(wrong.as_bytes());
+        assert!(matches!(result, Err(KeySetError::Malformed(_))), "{wrong:.20}: {result:?}");
+    }
+}
+
+#[test]
+fn the_id_of_an_entry_is_known_however_wrong_the_rest_is() {
+    for entry in [
+        r#"{"kid":"1","kty":7}"#,
+        r#"{"kty":{"deep":[]},"kid":"1"}"#,
+        r#"{"kid":"1"}"#,
+        r#"{"kty":"RSA","n":"\ud800","kid":"1"}"#,
+        r#"{"\ud800":0,"kid":"1","n":1}"#,
+        r#"{"kty":"RSA","kty":"RSA","\u006bid":"\u0031"}"#,
+        r#"{"kid":{},"kid":"1"}"#,
+    ] {
+        let set = KeySet::from_jwks(format!(r#"{{"keys":[{entry}]}}"#).as_bytes()).unwrap();
+        let [skipped] = set.skipped() else { panic!("{entry}: {set:?}") };
+        assert_eq!(skipped.key_id.as_deref(), Some("1"), "{entry}");
+        assert!(matches!(skipped.reason, UnusableKey::Malformed(_)), "{entry}: {skipped:?}");
+        assert_eq!(set.skipped_with("1").count(), 1, "{entry}");
+    }
+    for entry in [r#"{"kid":1}"#, r#"{"kid":"\ud800"}"#, r#"["kid","1"]"#, r#"{"a":{"kid":"1"}}"#, "7"] {
+        let set = KeySet::from_jwks(format!(r#"{{"keys":[{entry}]}}"#).as_bytes()).unwrap();
+        assert_eq!(set.skipped()[0].key_id, None, "{entry}");
+    }
 }
 
 #[test]

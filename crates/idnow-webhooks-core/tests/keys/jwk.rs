@@ -1,5 +1,7 @@
 //! One key: what makes it usable.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use idnow_webhooks_core::keys::{Algorithm, UnusableKey};
@@ -84,11 +86,65 @@ fn leading_zeros_do_not_lengthen_a_short_rsa_key() {
 }
 
 #[test]
-fn a_leading_zero_in_modulus_or_exponent_changes_nothing() {
+fn leading_zeros_in_modulus_or_exponent_change_nothing() {
     let key = SigningKey::shared();
-    for member in ["n", "e"] {
-        let padded = encoded(&[&[0][..], &decoded(&key.jwk(), member)].concat());
-        assert_verifies(&set_of(&[changed(&key, &json!({ member: padded }))]), &key);
+    for zeros in [1, 2, 300] {
+        for member in ["n", "e"] {
+            let padded = encoded(&[&vec![0; zeros][..], &decoded(&key.jwk(), member)].concat());
+            assert_verifies(&set_of(&[changed(&key, &json!({ member: padded }))]), &key);
+        }
+    }
+    let exponents: [&[u8]; 4] = [&[3], &[17], &[1, 0, 1], &[1, 0, 0, 0, 1]];
+    for bits in [2048, 2049, 3072, 4095, 4096, 8192] {
+        for exponent in exponents {
+            let [n, e] = [&modulus(bits), exponent].map(|number| encoded(&[&[0], number].concat()));
+            let set = set_of(&[changed(&key, &json!({ "n": n, "e": e }))]);
+            assert_eq!(set.len(), 1, "{bits} {exponent:?}: {:?}", set.skipped());
+        }
+    }
+}
+
+#[test]
+fn a_large_key_with_a_leading_zero_verifies() {
+    for bits in [3072, 4096] {
+        let key = SigningKey::generate_rsa(bits);
+        let padded = encoded(&[&[0][..], &decoded(&key.jwk(), "n")].concat());
+        assert_verifies(&set_of(&[changed(&key, &json!({ "n": padded }))]), &key);
+    }
+}
+
+/// The examples of RFC 7638 (section 3.1) and RFC 8037 (appendix A.3).
+#[test]
+fn the_thumbprint_is_that_of_the_standard() {
+    let rsa = json!({ "kty": "RSA", "alg": "RS256", "kid": "2011-04-29", "e": "AQAB", "n":
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs\
+         tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1\
+         n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw" });
+    let ed = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    for (jwk, expected) in [
+        (rsa, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+        (ed, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+    ] {
+        let set = set_of(&[jwk]);
+        assert!(set.keys().all(|key| key.thumbprint() == Some(expected)), "{set:?}");
+        assert_eq!(set.len(), 1);
+    }
+}
+
+#[test]
+fn the_thumbprint_tells_keys_apart_and_nothing_else() {
+    for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa] {
+        let (one, two) = (SigningKey::generate(algorithm), SigningKey::generate(algorithm));
+        let mut same = vec![one.jwk(), changed(&one, &json!({ "kid": "another", "alg": null, "x5c": [] }))];
+        if algorithm == Algorithm::Rs256 {
+            let padded = encoded(&[&[0][..], &decoded(&one.jwk(), "n")].concat());
+            same.push(changed(&one, &json!({ "n": padded })));
+        }
+        let thumbprints = |keys: &[Value]| -> BTreeSet<String> {
+            set_of(keys).keys().filter_map(|key| key.thumbprint().map(str::to_owned)).collect()
+        };
+        assert_eq!(thumbprints(&same).len(), 1, "{algorithm}");
+        assert_eq!(thumbprints(&[one.jwk(), two.jwk()]).len(), 2, "{algorithm}");
     }
 }
 

@@ -3,8 +3,9 @@
 use idnow_webhooks_core::Secret;
 use idnow_webhooks_core::keys::{Algorithm, KeySet, KeySetError, VerificationKey};
 use idnow_webhooks_testkit::SigningKey;
+use serde_json::json;
 
-use crate::{assert_verifies, set_of};
+use crate::{assert_verifies, changed, set_of};
 
 #[test]
 fn a_kid_must_match_exactly() {
@@ -54,6 +55,86 @@ fn without_a_kid_every_key_of_the_algorithm_may_be_meant() {
     let [found] = set.candidates(Algorithm::Rs256, None).collect::<Vec<_>>()[..] else { panic!("{set:?}") };
     assert_eq!(found.key_id(), one.key_id());
     assert!(set.candidates(Algorithm::EdDsa, None).next().is_none());
+}
+
+#[test]
+fn the_algorithms_of_an_id_are_those_of_all_its_keys() {
+    let rsa = SigningKey::shared().with_key_id("same");
+    let curve = SigningKey::generate(Algorithm::Es256).with_key_id("same");
+    let unbound = changed(&SigningKey::shared_other().with_key_id("any"), &json!({ "alg": null }));
+    let set =
+        set_of(&[curve.jwk(), rsa.jwk(), rsa.jwk(), unbound, json!({ "kid": "skipped", "kty": "AKP" })]);
+    assert_eq!(set.algorithms_of("same"), [Algorithm::Rs256, Algorithm::Es256]);
+    assert_eq!(set.algorithms_of("any"), Algorithm::ALL[..6]);
+    assert!(set.algorithms_of("skipped").is_empty() && set.algorithms_of("unknown").is_empty());
+    assert_eq!(set.key_ids(), ["any", "same"]);
+}
+
+#[test]
+fn only_an_algorithm_that_no_key_of_the_id_fits_is_proof_of_forgery() {
+    let bound = SigningKey::shared().with_key_id("bound");
+    let unbound = changed(&SigningKey::shared().with_key_id("unbound"), &json!({ "alg": null }));
+    let curve = SigningKey::generate(Algorithm::EdDsa).with_key_id("bound");
+    let set = set_of(&[bound.jwk(), curve.jwk(), unbound]);
+    for (key_id, algorithm, possible) in [
+        ("bound", "RS256", true),
+        ("bound", "EdDSA", true),
+        ("bound", "PS256", false),
+        ("bound", "ES256", false),
+        ("bound", "HS256", false),
+        ("bound", "none", false),
+        ("bound", "RS1", false),
+        ("unbound", "RS256", true),
+        ("unbound", "PS512", true),
+        ("unbound", "ES256", false),
+        ("unbound", "HS256", false),
+        ("unbound", "none", false),
+        // Nobody here knows what that is, so nobody knows that it is not for this key.
+        ("unbound", "RS1", true),
+        ("unknown", "ES256", true),
+        ("unknown", "none", true),
+    ] {
+        assert_eq!(set.could_have_signed(key_id, algorithm), possible, "{key_id} {algorithm}");
+    }
+}
+
+#[test]
+fn a_token_that_names_an_entry_that_was_left_out_is_not_proven_false() {
+    let good = SigningKey::shared().with_key_id("same");
+    let curve = SigningKey::generate(Algorithm::Es256).with_key_id("same");
+    for unusable in [
+        changed(&curve, &json!({ "crv": "P-521", "alg": "ES512" })),
+        changed(&curve, &json!({ "use": "enc" })),
+        changed(&curve, &json!({ "kty": 1 })),
+        changed(&good, &json!({ "n": "AQAB" })),
+    ] {
+        let set = set_of(&[good.jwk(), unusable.clone()]);
+        assert_eq!(set.skipped_with("same").map(|key| key.index).collect::<Vec<_>>(), [1], "{unusable}");
+        assert_verifies(&set, &good);
+        for algorithm in ["RS256", "ES256", "ES512", "none"] {
+            assert!(set.could_have_signed("same", algorithm), "{unusable} {algorithm}");
+        }
+    }
+    let set = set_of(&[good.jwk()]);
+    assert!(set.skipped_with("same").next().is_none() && !set.could_have_signed("same", "ES256"));
+}
+
+/// The cost of a lookup must not grow with the set, whose keys a token can name without a signature.
+#[test]
+fn each_of_a_thousand_keys_is_found() {
+    let key = SigningKey::generate(Algorithm::EdDsa);
+    let jwks: Vec<_> = (0..1_000).map(|number| key.clone().with_key_id(number.to_string()).jwk()).collect();
+    let set = set_of(&jwks);
+    assert_eq!((set.len(), set.keys().count()), (1_000, 1_000));
+    for number in 0..1_000 {
+        let key_id = number.to_string();
+        let [found] = set.candidates(Algorithm::EdDsa, Some(&key_id)).collect::<Vec<_>>()[..] else {
+            panic!("{key_id}")
+        };
+        assert_eq!(found.key_id(), Some(&*key_id));
+    }
+    let first: Vec<_> = set.candidates(Algorithm::EdDsa, None).take(8).map(VerificationKey::key_id).collect();
+    assert_eq!(first, ["0", "1", "2", "3", "4", "5", "6", "7"].map(Some), "the order of the document");
 }
 
 #[test]

@@ -13,6 +13,13 @@ fn ask(set: &KeySet) {
     let shown = format!("{set:?}");
     for skipped in set.skipped() {
         assert!(!skipped.reason.to_string().is_empty(), "{shown}");
+        if let Some(key_id) = &skipped.key_id {
+            assert!(set.skipped_with(key_id).any(|found| found == skipped), "{shown}");
+            assert!(
+                set.could_have_signed(key_id, "RS256") && set.could_have_signed(key_id, "none"),
+                "{shown}"
+            );
+        }
     }
     for algorithm in Algorithm::ALL {
         for key_id in set.key_ids().into_iter().map(Some).chain([None, Some("")]) {
@@ -21,6 +28,10 @@ fn ask(set: &KeySet) {
                 assert_eq!(key.algorithm(), algorithm);
                 assert!(key_id.is_none() || key.key_id() == key_id);
                 assert!(!key.verifies(b"message", b"signature"));
+                assert!(key.key_id().is_none_or(|key_id| {
+                    set.algorithms_of(key_id).contains(&algorithm)
+                        && set.could_have_signed(key_id, algorithm.name())
+                }));
             }
         }
     }
