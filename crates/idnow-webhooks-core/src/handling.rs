@@ -35,6 +35,7 @@ impl Handling {
         arrival: Arrival,
         is_final: impl FnOnce(&HandlerError) -> bool,
     ) -> HandlerResult {
+        let event_name = self.router.label(arrival.name());
         let failed = self.router.reports().then(|| arrival.clone());
         let started = Instant::now();
         // Pinned, so that the futures on the way hold a pointer and not the whole.
@@ -43,7 +44,7 @@ impl Handling {
             Ok(result) => result,
             Err(_) => Err(HandlerError::too_slow(self.limit)),
         };
-        telemetry::handler(&result, started);
+        telemetry::handler(event_name, &result, started);
         if let (Err(error), Some(arrival)) = (&result, failed) {
             self.report(arrival, error, is_final(error));
         }

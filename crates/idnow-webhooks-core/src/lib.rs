@@ -5,7 +5,7 @@
 //!
 //! A delivery takes one path, through [`Receiver::receive`]:
 //!
-//! 1. **Admission** ([`Admission`]): source address, required headers and media type, before the body.
+//! 1. **Admission** ([`Admission`]): source address and required headers, before the body.
 //! 2. **Body**: one bounded read.
 //! 3. **Verification** ([`Verifier`]): bytes, [`keys`] and the time in; a [`VerifiedToken`] out.
 //! 4. **Intake**: inline, the handlers of an [`EventRouter`] run now and their result is the answer; queued, the
@@ -49,8 +49,11 @@ pub use clock::{Clock, SystemClock};
 pub use handler::{HandlerError, HandlerResult};
 pub use health::{Health, KeysHealth};
 pub use outcome::{Outcome, Refusal};
-pub use receiver::{Head, PeerAddr, Receiver, ReceiverBuilder, ReceiverError, VerifiedDelivery};
+pub use receiver::{AsOf, Head, PeerAddr, Receiver, ReceiverBuilder, ReceiverError, VerifiedDelivery};
 pub use router::{EventRouter, Failure, RepeatedHandler};
 pub use secret::Secret;
-pub use verifier::{PolicyError, Seen, TokenError, VerifiedToken, Verifier, VerifierBuilder, VerifyError};
+pub use verifier::{
+    ClaimsError, Mismatch, MismatchKind, PolicyError, TokenError, Untrusted, VerifiedToken, Verifier, VerifierBuilder,
+    VerifyError,
+};
 pub use worker::{Worker, WorkerBuilder, WorkerError};

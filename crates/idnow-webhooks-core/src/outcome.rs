@@ -1,7 +1,8 @@
 //! What becomes of a delivery, and the one table that turns it into an answer.
 //!
-//! The provider retries after 5xx and after time-outs, and never after 4xx. So a 4xx must mean "would fail
-//! the same way for ever", and everything that may pass is a 503.
+//! The provider retries after 5xx and after time-outs, and never after 4xx: a 4xx to a genuine event loses it. So a 4xx is
+//! given only when the request is proven not to be an event for this receiver to keep, and everything else is a 503. What
+//! the provider's key has signed is never refused for good.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::event::Unreadable;
 use crate::handler::HandlerError;
 use crate::keys::KeysUnavailable;
 use crate::store::StoreError;
-use crate::verifier::{Seen, VerifyError};
+use crate::verifier::{Untrusted, VerifyError};
 
 /// How long the provider is asked to wait where nothing better is known. Its own schedule starts at 1 s.
 const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -43,12 +44,9 @@ pub enum Refusal {
     /// The source or a required header was refused.
     #[error(transparent)]
     Admission(#[from] AdmissionError),
-    /// `Content-Type` is not that of a delivery.
-    #[error("media type: expected application/jwt, or application/json with the token in a header, seen {0}")]
-    MediaType(Seen),
     /// The body is compressed.
     #[error("content encoding: expected none, seen {0}")]
-    Encoding(Seen),
+    Encoding(Untrusted),
     /// The body, or the token in its header, is longer than accepted.
     #[error("the body or the token is longer than {0} bytes")]
     TooLarge(usize),
@@ -61,7 +59,7 @@ pub enum Refusal {
     /// The token is not believed.
     #[error(transparent)]
     Token(#[from] VerifyError),
-    /// The key that the token names is unknown, and the key server could not be asked.
+    /// The keys at hand do not verify the token, and the key server could not be asked for others.
     #[error("{token}; and the keys could not be refreshed: {keys}")]
     KeysUnavailable {
         /// What the token asked for.
@@ -69,17 +67,9 @@ pub enum Refusal {
         /// Why the keys could not be refreshed.
         keys: KeysUnavailable,
     },
-    /// The key that the token names is unknown, and was not there when the answer was due.
+    /// The keys at hand do not verify the token, and others were not there when the answer was due.
     #[error("the keys could not be refreshed within the answer deadline of {0:?}")]
     KeysTooSlow(Duration),
-    /// The event is for another environment than the receiver.
-    #[error("environment: expected {expected:?}, seen {seen}")]
-    Environment {
-        /// The configured environment.
-        expected: String,
-        /// What the event says.
-        seen: Seen,
-    },
     /// The token is genuine, but its `data` is not an event as this version understands it.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -184,24 +174,15 @@ impl Refusal {
         match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Admission(AdmissionError::Header(_)) => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            // The server is set up wrongly, which can be mended before the provider gives up.
-            Self::Admission(AdmissionError::NoPeerAddress) => {
+            // The server or the proxy is set up wrongly, which can be mended before the provider gives up.
+            Self::Admission(AdmissionError::NoPeerAddress | AdmissionError::Forwarded { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "source_unknown")
             }
             Self::Admission(_) => (StatusCode::FORBIDDEN, "source_not_allowed"),
-            Self::MediaType(_) | Self::Encoding(_) => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
-            }
+            Self::Encoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::AmbiguousToken | Self::Token(VerifyError::Malformed(_)) => {
-                (StatusCode::BAD_REQUEST, "malformed_token")
-            }
-            // Two clocks disagree. Time alone may mend that, or somebody who mends the clock.
-            Self::Token(VerifyError::NotYetIssued { .. } | VerifyError::NotYetValid { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not_yet_valid")
-            }
-            Self::Token(_) => (StatusCode::UNAUTHORIZED, "token_refused"),
-            Self::Environment { .. } => (StatusCode::UNAUTHORIZED, "wrong_environment"),
+            Self::AmbiguousToken => (StatusCode::BAD_REQUEST, "malformed_token"),
+            Self::Token(error) => (token_status(error), error.code()),
             Self::Handler(error) if error.is_permanent() => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused")
             }
@@ -217,6 +198,17 @@ impl Refusal {
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Deadline(_) => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
+        }
+    }
+}
+
+/// A final answer only for what the provider's key has proven not to have signed.
+fn token_status(error: &VerifyError) -> StatusCode {
+    match error {
+        VerifyError::Malformed(_) => StatusCode::BAD_REQUEST,
+        VerifyError::Algorithm { .. } | VerifyError::Signature { .. } => StatusCode::UNAUTHORIZED,
+        VerifyError::UnknownKey { .. } | VerifyError::Claims(_) | VerifyError::Mismatch(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
         }
     }
 }

@@ -1,21 +1,24 @@
 //! The compact form of a signed token (RFC 7515): three segments, a header and the claims.
 //!
-//! Nothing here is believed: the types borrow from, or own, bytes whose signature has not been checked.
+//! The types borrow from, or own, bytes whose signature has not been checked, or not yet.
 
 use std::borrow::Cow;
 
-use crate::base64url;
-use crate::event::Envelope;
-use crate::json::{self, Reader};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
-/// The longest header segment that is read, in bytes. The provider's has about 100.
-const MAX_HEADER_BYTES: usize = 4096;
-/// The longest `kid` that is looked up, in bytes.
-const MAX_KEY_ID_BYTES: usize = 256;
-/// The longest signature segment that is decoded: an RSA key of 8192 bits gives 1366 characters.
-const MAX_SIGNATURE_BYTES: usize = 1400;
+use crate::base64url;
+use crate::json;
+
+/// The longest header that is read, in bytes before it was encoded. The provider's has about 70; a chain of
+/// certificates (`x5c`), which is never looked at, makes it long.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// The last second of the year 9999, the end of what ISO 8601 can write.
 const MAX_TIME: i64 = 253_402_300_799;
+
+/// What a token without `data` says.
+pub(crate) const NO_DATA: &str = "null";
 
 /// Why a text is not a token that could be verified at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,34 +27,71 @@ pub enum TokenError {
     /// Not three segments separated by dots.
     #[error("not a compact JWS: expected three segments separated by dots")]
     Segments,
-    /// The header or the signature is longer than any that the provider could send.
-    #[error("the token's {0} is too long")]
-    TooLong(&'static str),
+    /// The header is longer than 16 KiB.
+    #[error("the token's header is longer than {MAX_HEADER_BYTES} bytes")]
+    HeaderTooLong,
     /// A segment is not base64url: padding, white space, a foreign character or stray bits.
     #[error("the token's {0} is not strict base64url without padding")]
     Base64(&'static str),
-    /// A segment is not one unambiguous JSON document of the expected shape.
-    #[error("the token's {segment} cannot be read: {reason}")]
-    Json {
-        /// `header` or `claims`.
-        segment: &'static str,
-        /// What is wrong, without any of the token's content.
-        reason: String,
-    },
+    /// The header is not one JSON object that names an algorithm and at most one key.
+    #[error("the token's header cannot be read: {0}")]
+    Header(String),
+}
+
+/// The claims of a token whose signature holds, but which do not tell what every token must tell.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimsError {
+    /// The claims are not one JSON object, or one that matters stands there twice.
+    #[error("the claims cannot be read: {0}")]
+    Unreadable(String),
+    /// A claim that must be there is not.
+    #[error("claim `{0}` is missing")]
+    Missing(&'static str),
+    /// A claim has another type than RFC 7519 gives it, or a time lies outside of the years 1970 to 9999.
+    #[error("claim `{0}` has the wrong type or range")]
+    Mistyped(&'static str),
     /// The header demands an extension (`crit`, `b64`): none is supported.
-    #[error("the token's header uses `{0}`, which is not supported")]
+    #[error("the header uses `{0}`, which is not supported")]
     Extension(&'static str),
 }
 
 /// The members of a JOSE header that play a part. Keys that a token brings along (`jwk`, `jku`, `x5c`,
 /// `x5u`) do not: they are never looked at.
-#[derive(Default)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Header<'a> {
+    #[serde(borrow)]
     pub(crate) alg: Cow<'a, str>,
-    pub(crate) kid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    kid: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+    #[serde(default, deserialize_with = "present")]
+    b64: bool,
 }
 
-/// The three segments, the first two still encoded.
+/// Even as `null` the member demands something.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|IgnoredAny| true)
+}
+
+impl<'a> Header<'a> {
+    pub(crate) fn read(text: &'a str) -> Result<Self, TokenError> {
+        json::object(text).map_err(TokenError::Header)
+    }
+
+    /// The id of the key. One that is not text (RFC 7515, section 4.1.4) names no key.
+    pub(crate) fn key_id(&self) -> Option<Cow<'a, str>> {
+        json::text(self.kid?.get())
+    }
+
+    /// What the header demands beyond a plain signature.
+    pub(crate) fn extension(&self) -> Option<&'static str> {
+        if self.crit { Some("crit") } else { self.b64.then_some("b64") }
+    }
+}
+
+/// The three segments, still encoded.
 pub(crate) struct Segments<'a> {
     pub(crate) signing_input: &'a [u8],
     header: &'a [u8],
@@ -70,21 +110,24 @@ impl<'a> Segments<'a> {
         let (Some(signing_input), Some(header), Some(claims), Some(signature)) = parts else {
             return Err(TokenError::Segments);
         };
-        if header.len() > MAX_HEADER_BYTES {
-            return Err(TokenError::TooLong("header"));
-        }
-        if signature.len() > MAX_SIGNATURE_BYTES {
-            return Err(TokenError::TooLong("signature"));
-        }
         Ok(Self { signing_input, header, claims, signature })
     }
 
     pub(crate) fn header(&self) -> Result<String, TokenError> {
-        document(self.header, "header")
+        if self.header.len() > MAX_HEADER_BYTES.div_ceil(3) * 4 {
+            return Err(TokenError::HeaderTooLong);
+        }
+        let bytes = base64url::decode(self.header).map_err(|_| TokenError::Base64("header"))?;
+        if bytes.len() > MAX_HEADER_BYTES {
+            return Err(TokenError::HeaderTooLong);
+        }
+        String::from_utf8(bytes).map_err(|_| TokenError::Header("not UTF-8".to_owned()))
     }
 
-    pub(crate) fn claims(&self) -> Result<String, TokenError> {
-        document(self.claims, "claims")
+    pub(crate) fn claims(&self) -> Result<String, ClaimsError> {
+        let unreadable = |reason: &str| ClaimsError::Unreadable(reason.to_owned());
+        let bytes = base64url::decode(self.claims).map_err(|_| unreadable("not strict base64url"))?;
+        String::from_utf8(bytes).map_err(|_| unreadable("not UTF-8"))
     }
 
     pub(crate) fn signature(&self) -> Result<Vec<u8>, TokenError> {
@@ -92,106 +135,86 @@ impl<'a> Segments<'a> {
     }
 }
 
-fn document(segment: &[u8], name: &'static str) -> Result<String, TokenError> {
-    let bytes = base64url::decode(segment).map_err(|_| TokenError::Base64(name))?;
-    String::from_utf8(bytes).map_err(|_| TokenError::Json { segment: name, reason: "not UTF-8".to_owned() })
-}
-
-impl<'a> Header<'a> {
-    pub(crate) fn read(text: &'a str) -> Result<Self, TokenError> {
-        let (mut alg, mut kid, mut extension) = (None, None, None);
-        json::read(text, |name, value| {
-            match name {
-                "alg" => alg = Some(value.text()?),
-                "kid" => kid = value.optional(Reader::text)?,
-                // Even as `null` it demands something.
-                "crit" => extension = Some("crit"),
-                "b64" => extension = Some("b64"),
-                _ => {}
-            }
-            Ok(matches!(name, "alg" | "kid"))
-        })
-        .map_err(|error| unreadable("header", error))?;
-        if let Some(name) = extension {
-            return Err(TokenError::Extension(name));
-        }
-        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES) {
-            return Err(TokenError::TooLong("kid"));
-        }
-        let alg =
-            alg.ok_or_else(|| TokenError::Json { segment: "header", reason: "`alg` is missing".to_owned() })?;
-        Ok(Self { alg, kid })
-    }
-}
-
-fn unreadable(segment: &'static str, error: json::Error) -> TokenError {
-    TokenError::Json { segment, reason: error.to_string() }
+/// Whether a text has the form of a compact JWS: three segments of base64url, of which only the signature may be empty.
+pub(crate) fn has_compact_form(text: &[u8]) -> bool {
+    let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    Segments::split(text).is_ok_and(|segments| {
+        !segments.header.is_empty()
+            && !segments.claims.is_empty()
+            && [segments.header, segments.claims, segments.signature].iter().all(|part| part.iter().all(is_base64url))
+    })
 }
 
 /// The registered claims that play a part (RFC 7519), and the provider's `data`.
-#[derive(Default)]
+///
+/// Each stays raw until it is needed, so that nothing is refused for what nobody reads.
+#[derive(Deserialize)]
 pub(crate) struct RawClaims<'a> {
-    pub(crate) iss: Option<Cow<'a, str>>,
-    pub(crate) aud: Option<Vec<Cow<'a, str>>>,
-    pub(crate) iat: Option<i64>,
-    pub(crate) exp: Option<i64>,
-    pub(crate) nbf: Option<i64>,
-    pub(crate) sub: Option<Cow<'a, str>>,
-    pub(crate) data: Option<Data<'a>>,
+    #[serde(borrow, default)]
+    iss: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    aud: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    iat: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    exp: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    nbf: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    sub: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
 }
 
-/// `data`, whose form is the provider's to change: that a token cannot be read as an event makes it no forgery.
-pub(crate) struct Data<'a> {
-    pub(crate) text: &'a str,
-    pub(crate) envelope: Result<Envelope<'a>, json::Error>,
+/// What every token tells, with its types.
+pub(crate) struct Claims<'a> {
+    pub(crate) issuer: Cow<'a, str>,
+    pub(crate) audiences: Vec<Cow<'a, str>>,
+    pub(crate) issued_at: i64,
+    pub(crate) expires_at: i64,
+    pub(crate) not_before: Option<i64>,
+    pub(crate) subject: Option<Cow<'a, str>>,
+    /// The text of `data`, whose form is the provider's to change.
+    pub(crate) data: &'a str,
 }
 
-impl<'a> RawClaims<'a> {
-    pub(crate) fn read(text: &'a str) -> Result<Self, TokenError> {
-        let mut claims = Self::default();
-        json::read(text, |name, value| {
-            match name {
-                "iss" => claims.iss = value.optional(Reader::text)?,
-                "aud" => claims.aud = value.optional(audience)?,
-                "iat" => claims.iat = value.optional(numeric_date)?,
-                "exp" => claims.exp = value.optional(numeric_date)?,
-                "nbf" => claims.nbf = value.optional(numeric_date)?,
-                // Nothing depends on it, so another type than text is no reason to lose an event.
-                "sub" if value.peek() == Some(b'"') => claims.sub = Some(value.text()?),
-                "data" => {
-                    let (envelope, text) = value.attempt(Envelope::read)?;
-                    claims.data = Some(Data { text, envelope });
-                }
-                _ => return Ok(false),
-            }
-            Ok(true)
+impl<'a> Claims<'a> {
+    pub(crate) fn read(text: &'a str) -> Result<Self, ClaimsError> {
+        let raw: RawClaims<'a> = json::object(text).map_err(ClaimsError::Unreadable)?;
+        Ok(Self {
+            issuer: required("iss", raw.iss, json::text)?,
+            audiences: required("aud", raw.aud, audiences)?,
+            issued_at: required("iat", raw.iat, numeric_date)?,
+            expires_at: required("exp", raw.exp, numeric_date)?,
+            not_before: raw.nbf.map(|nbf| required("nbf", Some(nbf), numeric_date)).transpose()?,
+            // Nothing depends on it, so another type than text is no reason to lose an event.
+            subject: raw.sub.and_then(|sub| json::text(sub.get())),
+            data: raw.data.map_or(NO_DATA, RawValue::get),
         })
-        .map_err(|error| unreadable("claims", error))?;
-        Ok(claims)
     }
+}
+
+fn required<'a, T>(
+    name: &'static str,
+    value: Option<&'a RawValue>,
+    read: impl FnOnce(&'a str) -> Option<T>,
+) -> Result<T, ClaimsError> {
+    read(value.ok_or(ClaimsError::Missing(name))?.get()).ok_or(ClaimsError::Mistyped(name))
 }
 
 /// One text, or an array of texts.
-fn audience<'a>(value: &mut Reader<'a>) -> Result<Vec<Cow<'a, str>>, json::Error> {
-    let mut names = Vec::with_capacity(1);
-    if value.peek() == Some(b'[') {
-        value.items(|item| {
-            names.push(item.text()?);
-            Ok(())
-        })?;
-    } else {
-        names.push(value.text()?);
+fn audiences(value: &str) -> Option<Vec<Cow<'_, str>>> {
+    if value.starts_with('[') {
+        let names: Vec<&RawValue> = serde_json::from_str(value).ok()?;
+        return names.into_iter().map(|name| json::text(name.get())).collect();
     }
-    Ok(names)
+    Some(vec![json::text(value)?])
 }
 
 /// `NumericDate` of RFC 7519: seconds since 1970, perhaps with a fraction, here within the years 1970 to 9999.
-fn numeric_date(value: &mut Reader<'_>) -> Result<i64, json::Error> {
-    let number = value.number()?;
+fn numeric_date(value: &str) -> Option<i64> {
+    let number = json::number(value)?;
     #[expect(clippy::cast_possible_truncation, reason = "a float outside of i64 saturates, then is refused")]
     let seconds = number.parse().or_else(|_| number.parse().map(|seconds: f64| seconds.floor() as i64));
-    seconds
-        .ok()
-        .filter(|seconds| (0..=MAX_TIME).contains(seconds))
-        .ok_or_else(|| value.error("expected seconds between the years 1970 and 9999"))
+    seconds.ok().filter(|seconds| (0..=MAX_TIME).contains(seconds))
 }

@@ -1,4 +1,4 @@
-//! Who may knock at all: source addresses and required headers, checked before a byte of the body is read.
+//! Who may send at all: source addresses and required headers, checked before a byte of the body is read.
 //!
 //! # Behind a proxy
 //!
@@ -110,11 +110,11 @@ impl Admission {
     pub fn admit(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Admitted, AdmissionError> {
         let source = self.source(headers, peer);
         let known = source.as_ref().ok().copied().flatten();
-        Ok(Admitted { source: known, would_refuse: self.judge(source, headers)? })
+        Ok(Admitted { source: known, would_refuse: self.classify(source, headers)? })
     }
 
     /// Checks a request from this source. Gives what the allow list would have refused in enforcing mode.
-    pub(crate) fn judge(
+    pub(crate) fn classify(
         &self,
         source: Result<Option<IpAddr>, AdmissionError>,
         headers: &HeaderMap,

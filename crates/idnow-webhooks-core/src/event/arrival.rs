@@ -1,4 +1,4 @@
-use super::{RawEvent, Run, Unreadable};
+use super::{RawEvent, RawPayload, Run, Subject, Unreadable};
 use crate::json::Json;
 
 /// What a genuine token brings: an event, or what cannot be read as one.
@@ -36,6 +36,14 @@ impl Arrival {
         match self {
             Self::Event(event) => Some(&event.name),
             Self::Unreadable(event) => event.event_name.as_deref(),
+        }
+    }
+
+    /// Whom it is about, as far as that can be read.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::Event(event) => event.payload.subject(),
+            Self::Unreadable(event) => event.payload.as_ref().map(RawPayload::subject).unwrap_or_default(),
         }
     }
 

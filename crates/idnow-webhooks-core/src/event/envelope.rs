@@ -2,11 +2,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::unreadable::{self, Unreadable};
 use super::{Run, flexible};
-use crate::json::{self, Json, Reader};
+use crate::json::{self, Json};
 
 /// A verified event with its payload.
 ///
@@ -66,13 +68,43 @@ pub type RawEvent = Event<RawPayload>;
 pub struct RawPayload(Json);
 
 impl RawPayload {
+    pub(super) fn new(text: Json) -> Self {
+        Self(text)
+    }
+
     /// The text, exactly as it was signed.
     pub fn get(&self) -> &str {
         self.0.get()
     }
 
-    pub(crate) fn json(&self) -> &Json {
-        &self.0
+    /// The ids of flow and session, as far as they can be read.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        json::object(self.get()).map(|members: SubjectMembers<'_>| members.read()).unwrap_or_default()
+    }
+}
+
+/// Whom an event is about.
+#[derive(Default)]
+pub(crate) struct Subject<'a> {
+    pub(crate) flow_id: Option<Cow<'a, str>>,
+    pub(crate) session_id: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SubjectMembers<'a> {
+    #[serde(borrow, default)]
+    flow_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    session_id: Option<&'a RawValue>,
+}
+
+impl<'a> SubjectMembers<'a> {
+    fn read(self) -> Subject<'a> {
+        Subject {
+            flow_id: self.flow_id.and_then(|raw| flexible::text_or_number(raw.get())),
+            session_id: self.session_id.and_then(|raw| json::text(raw.get())),
+        }
     }
 }
 
@@ -118,51 +150,35 @@ pub trait EventPayload: DeserializeOwned + Send + 'static {
 }
 
 /// The members of `data`, as they stand in its text.
-pub(crate) struct Envelope<'a> {
-    id: Cow<'a, str>,
-    name: Cow<'a, str>,
-    version: Option<Cow<'a, str>>,
-    sequence: u64,
-    deliver_id: Option<Cow<'a, str>>,
-    created_at: Option<DateTime<Utc>>,
-    environment: Cow<'a, str>,
-    payload: &'a str,
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    event_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    event_name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    event_version: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    event_sequence: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    event_deliver_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    created_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    environment: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
 }
 
-impl<'a> Envelope<'a> {
-    pub(crate) fn read(data: &mut Reader<'a>) -> Result<Self, json::Error> {
-        let (mut id, mut name, mut version, mut sequence) = (None, None, None, None);
-        let (mut deliver_id, mut created_at, mut environment, mut payload) = (None, None, None, None);
-        data.members(|member, value| {
-            match member {
-                "eventId" => id = Some(flexible::text_or_number(value)?),
-                "eventName" => name = Some(value.text()?),
-                "eventVersion" => version = value.attempt(flexible::text_or_number)?.0.ok(),
-                "eventSequence" => sequence = Some(flexible::whole_number(value)?),
-                "eventDeliverId" => deliver_id = value.attempt(flexible::text_or_number)?.0.ok(),
-                "createdAt" => created_at = value.attempt(flexible::time)?.0.ok(),
-                "environment" => environment = Some(value.text()?),
-                "payload" => payload = Some(value.attempt(Reader::value)?.1),
-                _ => return Ok(false),
-            }
-            Ok(true)
-        })?;
-        let missing = |what| data.error(what);
-        let id = id.ok_or(missing("`eventId` is missing"))?;
-        if !flexible::is_usable_id(&id) {
-            return Err(data.error("`eventId` must have 1 to 256 bytes, none of them a control character"));
-        }
-        Ok(Self {
-            id,
-            name: name.ok_or(missing("`eventName` is missing"))?,
-            version,
-            sequence: sequence.ok_or(missing("`eventSequence` is missing"))?,
-            deliver_id,
-            created_at,
-            environment: environment.ok_or(missing("`environment` is missing"))?,
-            payload: payload.ok_or(missing("`payload` is missing"))?,
-        })
-    }
+/// A member that no handler can do without.
+fn required<'a, T>(
+    name: &str,
+    value: Option<&'a RawValue>,
+    read: impl FnOnce(&'a str) -> Option<T>,
+) -> Result<T, String> {
+    let value = value.ok_or_else(|| format!("`{name}` is missing"))?;
+    read(value.get()).ok_or_else(|| format!("`{name}` has the wrong type"))
 }
 
 impl RawEvent {
@@ -171,35 +187,40 @@ impl RawEvent {
     /// The text is believed as it stands: this is for tools, tests and stores. Deliveries go through the
     /// [`Receiver`](crate::Receiver), which reads only what was signed.
     pub fn from_json(data: &str) -> Result<Self, Unreadable> {
-        let data = Json::new(data);
-        let mut reader = Reader::new(data.get());
-        let envelope = Envelope::read(&mut reader).and_then(|envelope| reader.end().map(|()| envelope));
-        Self::from_envelope(data.clone(), envelope)
+        Self::from_data(Json::new(data))
     }
 
-    /// Makes the event from what was read from `data`.
-    pub(crate) fn from_envelope(
-        data: Json,
-        envelope: Result<Envelope<'_>, json::Error>,
-    ) -> Result<Self, Unreadable> {
-        let envelope = match envelope {
-            Ok(envelope) => envelope,
-            Err(_) if !json::is_object(data.get()) => {
-                return Err(Unreadable::salvaged(data, &"not an object"));
-            }
-            Err(error) => return Err(Unreadable::salvaged(data, &error)),
-        };
+    /// Reads an event from a piece of what was signed.
+    pub(crate) fn from_data(data: Json) -> Result<Self, Unreadable> {
+        match Self::read_data(&data) {
+            Ok(event) => Ok(event),
+            Err(reason) => Err(Unreadable::salvaged(data, &reason)),
+        }
+    }
+
+    fn read_data(data: &Json) -> Result<Self, String> {
+        let members: Envelope<'_> = json::object(data.get())?;
+        let id = required("eventId", members.event_id, flexible::text_or_number)?;
+        if !flexible::is_usable_id(&id) {
+            return Err("`eventId` must have 1 to 256 bytes, none of them a control character".to_owned());
+        }
         Ok(Self {
-            id: envelope.id.into_owned(),
-            name: envelope.name.into_owned(),
-            version: envelope.version.map(Cow::into_owned),
-            sequence: envelope.sequence,
-            deliver_id: envelope.deliver_id.map(Cow::into_owned),
-            created_at: envelope.created_at,
-            environment: envelope.environment.into_owned(),
-            payload: RawPayload(data.piece(envelope.payload)),
+            id: id.into_owned(),
+            name: required("eventName", members.event_name, json::text)?.into_owned(),
+            version: members
+                .event_version
+                .and_then(|raw| flexible::text_or_number(raw.get()))
+                .map(Cow::into_owned),
+            sequence: required("eventSequence", members.event_sequence, flexible::whole_number)?,
+            deliver_id: members
+                .event_deliver_id
+                .and_then(|raw| flexible::text_or_number(raw.get()))
+                .map(Cow::into_owned),
+            created_at: members.created_at.and_then(|raw| flexible::time(raw.get())),
+            environment: required("environment", members.environment, json::text)?.into_owned(),
+            payload: RawPayload(required("payload", members.payload, |raw| Some(data.piece(raw)))?),
             run: None,
-            data,
+            data: data.clone(),
         })
     }
 
@@ -209,6 +230,7 @@ impl RawEvent {
             event_name: Some(self.name.clone()),
             environment: Some(self.environment.clone()),
             reason: unreadable::short(reason),
+            payload: Some(self.payload.clone()),
             data: self.data.clone(),
         }
     }

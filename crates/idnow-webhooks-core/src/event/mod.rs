@@ -12,7 +12,8 @@ mod session;
 mod unreadable;
 
 pub(crate) use arrival::Arrival;
-pub(crate) use envelope::Envelope;
+pub(crate) use envelope::Subject;
+pub(crate) use flexible::UNREADABLE_PREFIX;
 pub use envelope::{Event, EventPayload, RawEvent, RawPayload};
 pub use run::Run;
 pub use session::{

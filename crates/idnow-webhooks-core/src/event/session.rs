@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::envelope::{EventPayload, RawEvent};
-use super::flexible::{self, Flexible};
+use super::flexible;
 
 /// What every session event says about its session. It never holds personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -117,7 +117,7 @@ impl fmt::Display for SessionStatus {
 
 impl<'de> Deserialize<'de> for SessionStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Flexible::deserialize(deserializer).map(|text| Self::from(&*text.0))
+        flexible::text(deserializer).map(|text| Self::from(&*text))
     }
 }
 

@@ -2,8 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::flexible;
+use super::{RawPayload, flexible};
 use crate::json::{self, Json};
 use crate::one_line::one_line;
 
@@ -21,14 +22,16 @@ pub struct Unreadable {
     /// `environment`, if at least that could be read.
     pub environment: Option<String>,
     pub(super) reason: Arc<str>,
+    pub(super) payload: Option<RawPayload>,
     pub(super) data: Json,
 }
 
 impl Unreadable {
-    /// Keeps what little can still be read, for the log and for deduplication.
+    /// Keeps what little can still be read, for the log and for deduplication. Each member by itself, so that one that is
+    /// repeated does not take the others along.
     pub(super) fn salvaged(data: Json, reason: &impl fmt::Display) -> Self {
         #[derive(Deserialize)]
-        struct Field {
+        struct Id {
             #[serde(rename = "eventId", default, deserialize_with = "flexible::optional_text")]
             id: Option<String>,
         }
@@ -42,14 +45,19 @@ impl Unreadable {
             #[serde(default, deserialize_with = "flexible::optional_text")]
             environment: Option<String>,
         }
-        // Serde would also read a member from an array.
-        let object = if json::is_object(data.get()) { data.get() } else { "" };
-        let event_id = serde_json::from_str(object).ok().and_then(|Field { id }| id);
-        let event_name = serde_json::from_str(object).ok().and_then(|Name { name }| name);
-        let environment =
-            serde_json::from_str(object).ok().and_then(|Environment { environment }| environment);
+        #[derive(Deserialize)]
+        struct Payload<'a> {
+            #[serde(borrow, default)]
+            payload: Option<&'a RawValue>,
+        }
+        let text = data.get();
+        let event_id = json::object(text).ok().and_then(|Id { id }| id);
         let event_id = event_id.filter(|id| flexible::is_usable_id(id));
-        Self { event_id, event_name, environment, reason: short(reason), data }
+        let event_name = json::object(text).ok().and_then(|Name { name }| name);
+        let environment = json::object(text).ok().and_then(|Environment { environment }| environment);
+        let payload = json::object(text).ok().and_then(|Payload { payload }| payload);
+        let payload = payload.map(|raw| RawPayload::new(data.piece(raw.get())));
+        Self { event_id, event_name, environment, reason: short(reason), payload, data }
     }
 
     /// The text of `data`, exactly as it was signed.

@@ -12,10 +12,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::keys::KeySource;
 use crate::router::{EventRouter, RepeatedHandler};
 use crate::store::{EventStore, MemoryStore};
+use crate::telemetry::RefusalLog;
 use crate::verifier::Verifier;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-idnow-signature");
-const MAX_BODY_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 256 * 1024;
 /// The provider waits for 10 s. What it does not get in time it sends again.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
 const HANDLER_LIMIT: Duration = Duration::from_secs(60);
@@ -30,7 +31,6 @@ pub struct ReceiverBuilder {
     admission: Admission,
     clock: Arc<dyn Clock>,
     token_header: HeaderName,
-    expected_environment: Option<String>,
     max_body_bytes: usize,
     answer_deadline: Duration,
     handler_limit: Duration,
@@ -50,7 +50,6 @@ impl ReceiverBuilder {
             admission: Admission::default(),
             clock: Arc::new(SystemClock),
             token_header: TOKEN_HEADER,
-            expected_environment: None,
             max_body_bytes: MAX_BODY_BYTES,
             answer_deadline: ANSWER_DEADLINE,
             handler_limit: HANDLER_LIMIT,
@@ -92,9 +91,15 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Refuses events for another environment, such as `staging` ones on a `live` receiver (default: any).
+    /// As [`VerifierBuilder::expected_environment`](crate::VerifierBuilder::expected_environment).
     pub fn expected_environment(mut self, environment: impl Into<String>) -> Self {
-        self.expected_environment = Some(environment.into());
+        self.verifier.expect_environment(environment.into());
+        self
+    }
+
+    /// As [`VerifierBuilder::expected_flow`](crate::VerifierBuilder::expected_flow). Call it again for another one.
+    pub fn expected_flow(mut self, flow: impl Into<String>) -> Self {
+        self.verifier.expect_flow(flow.into());
         self
     }
 
@@ -104,7 +109,7 @@ impl ReceiverBuilder {
         self
     }
 
-    /// The longest body, or token in a header, that is accepted (default: 64 KiB). The provider's have about 1.5 KiB.
+    /// The longest body, or token in a header, that is accepted (default: 256 KiB). The provider's have about 1.5 KiB.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self
@@ -190,7 +195,6 @@ impl ReceiverBuilder {
                 keys: self.keys,
                 clock: self.clock,
                 token_header: self.token_header,
-                expected_environment: self.expected_environment,
                 max_body_bytes: self.max_body_bytes,
                 answer_deadline: self.answer_deadline,
                 in_progress: Arc::new(Semaphore::new(
@@ -198,6 +202,7 @@ impl ReceiverBuilder {
                 )),
                 max_in_progress: self.max_in_progress,
                 keep_evidence: self.keep_evidence,
+                refusals: RefusalLog::default(),
                 intake,
             }),
         })

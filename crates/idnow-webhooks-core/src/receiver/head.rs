@@ -1,13 +1,14 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
 use super::Inner;
 use crate::outcome::Refusal;
-use crate::telemetry;
-use crate::verifier::Seen;
+use crate::verifier::Untrusted;
+use crate::{telemetry, token};
 
 /// What an adapter knows of a request before its body.
 pub struct Head<'a> {
@@ -35,55 +36,58 @@ impl fmt::Debug for Head<'_> {
 pub struct PeerAddr(pub IpAddr);
 
 impl Inner {
-    /// Everything that is checked before the body. Gives the token's header, where there is one.
-    pub(super) fn admit<'a>(&self, head: &Head<'a>) -> Result<Option<&'a HeaderValue>, Refusal> {
+    /// Everything that is checked before the body.
+    pub(super) fn admit(&self, head: &Head<'_>) -> Result<(), Refusal> {
         if head.method != Method::POST {
             return Err(Refusal::Method);
         }
         let source = self.admission.source(head.headers, head.peer);
         if let Ok(Some(source)) = source {
-            tracing::Span::current().record("source", tracing::field::display(source));
+            telemetry::source(source);
         }
-        if let Some(reason) = self.admission.judge(source, head.headers)? {
+        if let Some(reason) = self.admission.classify(source, head.headers)? {
             telemetry::monitored_source(&reason);
         }
         let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
-        if let Some(encoding) = encodings.find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(Refusal::Encoding(seen(encoding)));
+        match encodings.find(|value| is_encoded(value)) {
+            Some(encoding) => Err(Refusal::Encoding(Untrusted::new(&String::from_utf8_lossy(encoding.as_bytes())))),
+            None => Ok(()),
         }
-        self.token_header(head.headers)
     }
 
-    /// The header that carries the token, unless the body does.
-    fn token_header<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a HeaderValue>, Refusal> {
-        let media_type = headers.get(CONTENT_TYPE);
-        let is =
-            |name: &str| media_type.is_some_and(|value| essence(value).eq_ignore_ascii_case(name.as_bytes()));
-        if is("application/jwt") {
-            return Ok(None);
+    /// The token: a body in the form of a compact JWS, or else the token's header. Neither `Content-Type` nor a loose body
+    /// beside the header decides anything: only the token is signed.
+    pub(super) fn token(&self, headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Refusal> {
+        let in_body = token_in(body);
+        let mut values = headers.get_all(&self.token_header).iter();
+        let Some(value) = values.next() else { return Ok(in_body) };
+        if token::has_compact_form(&in_body) {
+            return Ok(in_body);
         }
-        let mut tokens = headers.get_all(&self.token_header).iter();
-        let token = tokens.next();
-        if tokens.next().is_some() {
+        if values.next().is_some() {
             return Err(Refusal::AmbiguousToken);
         }
         // Servers let through headers that are much longer than any body that is accepted here.
-        if token.is_some_and(|token| token.len() > self.max_body_bytes) {
+        if value.len() > self.max_body_bytes {
             return Err(Refusal::TooLarge(self.max_body_bytes));
         }
-        match media_type {
-            Some(value) if token.is_none() || !is("application/json") => Err(Refusal::MediaType(seen(value))),
-            // A missing media type says nothing wrong; the signature decides.
-            _ => Ok(token),
-        }
+        Ok(token_in(&Bytes::copy_from_slice(value.as_bytes())))
     }
 }
 
-/// A media type without its parameters.
-fn essence(media_type: &HeaderValue) -> &[u8] {
-    media_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+/// Without white space around it, and without the quotation marks of a JSON string: senders add both by accident.
+fn token_in(text: &Bytes) -> Bytes {
+    let trimmed = text.trim_ascii();
+    if trimmed.first() == Some(&b'"')
+        && let Ok(token) = serde_json::from_slice::<String>(trimmed)
+    {
+        return Bytes::copy_from_slice(token.trim_ascii().as_bytes());
+    }
+    text.slice_ref(trimmed)
 }
 
-fn seen(value: &HeaderValue) -> Seen {
-    Seen::new(&String::from_utf8_lossy(value.as_bytes()))
+/// Whether a `Content-Encoding` changes the body. An empty one, and an empty member of the list, is none.
+fn is_encoded(value: &HeaderValue) -> bool {
+    let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::Inner;
 use crate::deadline::within;
@@ -17,8 +16,8 @@ use crate::handling::Handling;
 use crate::outcome::{Outcome, Refusal};
 use crate::router::EventRouter;
 use crate::store::call::{guarded, measured};
-use crate::store::{Backlog, Beginning, EventStore, Evidence, Insertion, Lease, NewEvent, Order, StoreError};
-use crate::telemetry;
+use crate::store::{Backlog, Beginning, EventStore, Insertion, Lease, NewEvent, Order, StoreError};
+use crate::telemetry::{self, QuietSpan};
 use crate::turns::Turns;
 use crate::verifier::VerifiedToken;
 
@@ -111,15 +110,13 @@ impl Step {
 impl Inner {
     /// No `async fn`: its future would hold the token and the event, and so would every future around it.
     pub(super) fn take_in(&self, token: VerifiedToken) -> Result<Step, Refusal> {
-        let (arrival, evidence) = token.into_parts();
+        let (arrival, subject, evidence) = token.into_parts();
         telemetry::identify(&arrival);
-        self.check_environment(arrival.environment())?;
-        // Only now: strangers must not be able to take the places of genuine deliveries.
+        // Only now: unauthenticated clients must not be able to take the places of genuine deliveries.
         let place = Arc::clone(&self.in_progress).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
         match &self.intake {
             Intake::Queued(store) => {
-                let event = NewEvent::of(&arrival, evidence);
-                let event = event.ok_or_else(|| arrival.into_refusal())?;
+                let event = NewEvent::of(&arrival, subject.as_deref(), evidence);
                 let store = Arc::clone(store);
                 Ok(Step::Insert(Box::pin(async move {
                     let _place = place;
@@ -130,7 +127,8 @@ impl Inner {
                 })))
             }
             Intake::Inline(inline) if inline.handling.router.takes(&arrival) => {
-                let run = Arc::clone(inline).run(arrival, evidence, place);
+                let event = NewEvent::of(&arrival, subject.as_deref(), evidence);
+                let run = Arc::clone(inline).run(arrival, event, place);
                 Ok(Step::Run(run, inline.runtime.clone()))
             }
             Intake::Nothing => Err(Refusal::NoHandlers),
@@ -160,19 +158,9 @@ impl Arrival {
 
 impl Inline {
     /// Takes a lease on the event, runs the handlers, and notes how that ended.
-    fn run(
-        self: Arc<Self>,
-        arrival: Arrival,
-        evidence: Option<Arc<Evidence>>,
-        place: OwnedSemaphorePermit,
-    ) -> Boxed {
+    fn run(self: Arc<Self>, arrival: Arrival, event: NewEvent, place: OwnedSemaphorePermit) -> Boxed {
         Box::pin(async move {
             let _place = place;
-            // Without an id, nothing can be recognised again.
-            let Some(event) = NewEvent::of(&arrival, evidence) else {
-                let result = self.handling.handle(arrival, HandlerError::is_permanent).await;
-                return outcome(result);
-            };
             let Some(_turn) = self.running.take(&event.id) else { return Err(Refusal::InProgress) };
             let lease = self.handling.limit().saturating_add(LEASE_MARGIN);
             let lease = match in_time(self.store.begin(event, lease)).await? {
@@ -239,7 +227,8 @@ async fn to_the_end(mut run: Boxed, elsewhere: Option<Handle>) -> Result<Outcome
             telemetry::after_the_answer(&result, started.elapsed());
         }
     };
-    elsewhere.unwrap_or_else(Handle::current).spawn(run.in_current_span());
+    let span = QuietSpan::current();
+    elsewhere.unwrap_or_else(Handle::current).spawn(async move { span.instrument(run).await });
     // Without a word when the runtime is shutting down: panics of handlers and of the store are caught.
     let silent = || Refusal::Handler(HandlerError::retry("its task ended without a result"));
     receiver.await.unwrap_or_else(|_| Err(silent()))
@@ -261,7 +250,7 @@ mod tests {
         let intake = Intake::inline(Arc::new(MemoryStore::new()), router, STORE_LIMIT, None);
         let Intake::Inline(inline) = intake else { unreachable!() };
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let run = inline.run(Arrival::from(RawEvent::from_json("{}")), None, place);
+        let run = inline.run(Arrival::from(RawEvent::from_json("{}")), NewEvent::from_json("{}"), place);
         let bytes = size_of_val(&*run);
         assert!(bytes <= 1024, "{bytes} bytes");
     }

@@ -3,6 +3,7 @@
 mod builder;
 mod head;
 mod intake;
+mod parking;
 mod stage;
 mod verify;
 
@@ -17,8 +18,6 @@ use http::header::HeaderName;
 use http::{Method, Response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::Instrument;
-use tracing::field::Empty;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
@@ -27,12 +26,13 @@ use crate::event::{Arrival, Event, EventPayload, RawEvent};
 use crate::health::{Health, KeysHealth};
 use crate::keys::KeySource;
 use crate::outcome::{Outcome, Refusal};
-use crate::telemetry;
-use crate::verifier::{VerifiedToken, Verifier};
+use crate::telemetry::{self, RefusalLog};
+use crate::verifier::{VerifiedToken, Verifier, VerifyError};
 
 pub use builder::{ReceiverBuilder, ReceiverError};
 pub use head::{Head, PeerAddr};
 use intake::Intake;
+pub use parking::AsOf;
 use stage::Stage;
 
 /// How long a store may take to say how it is.
@@ -78,12 +78,12 @@ struct Inner {
     keys: Arc<dyn KeySource>,
     clock: Arc<dyn Clock>,
     token_header: HeaderName,
-    expected_environment: Option<String>,
     max_body_bytes: usize,
     answer_deadline: Duration,
     in_progress: Arc<Semaphore>,
     max_in_progress: u32,
     keep_evidence: bool,
+    refusals: RefusalLog,
     intake: Intake,
 }
 
@@ -121,8 +121,15 @@ impl Receiver {
         let body = pin!(body);
         let stage = Stage::default();
         let path = async {
-            let token = self.inner.verified(arrived, &head, body, &stage).await;
-            token.and_then(|token| self.inner.take_in(token))?.finish().await
+            match self.inner.verified(arrived, &head, body, &stage).await {
+                Ok(token) => self.inner.take_in(token)?.finish().await,
+                Err(Refusal::Token(VerifyError::Mismatch(mismatch))) => {
+                    telemetry::identify(mismatch.arrival());
+                    self.inner.park(&mismatch).await;
+                    Err(VerifyError::Mismatch(mismatch).into())
+                }
+                Err(refusal) => Err(refusal),
+            }
         };
         self.watched(arrived, pin!(path), &stage, Outcome::code).await.unwrap_or_else(Outcome::Refused)
     }
@@ -180,10 +187,8 @@ impl Receiver {
         let stage = Stage::default();
         let path = async {
             let token = self.inner.verified(arrived, &head, body, &stage).await?;
-            let (arrival, _) = token.clone().into_parts();
-            telemetry::identify(&arrival);
-            self.inner.check_environment(arrival.environment())?;
-            match arrival {
+            telemetry::identify(token.arrival());
+            match token.arrival().clone() {
                 Arrival::Event(event) => read(VerifiedDelivery { token, event: *event }),
                 Arrival::Unreadable(event) => Err(Refusal::Unreadable(*event)),
             }
@@ -231,20 +236,12 @@ impl Receiver {
         stage: &Stage,
         code: impl Fn(&T) -> &'static str,
     ) -> Result<T, Refusal> {
-        let span = tracing::info_span!(
-            target: telemetry::TARGET, "idnow_webhook",
-            source = Empty, event_id = Empty, event_name = Empty, attempt = Empty,
-        );
-        async {
-            let watch = telemetry::Watch::new(arrived);
-            let limit = self.inner.answer_deadline;
-            let result = within(Some(arrived), limit, path).await;
-            let result = result.unwrap_or_else(|_| Err(stage.too_late(limit)));
-            watch.answered(result.as_ref().map(code));
-            result
-        }
-        .instrument(span)
-        .await
+        let watch = telemetry::Watch::new(arrived, &self.inner.refusals);
+        let limit = self.inner.answer_deadline;
+        let result = watch.span().instrument(within(Some(arrived), limit, path)).await;
+        let result = result.unwrap_or_else(|_| Err(stage.too_late(limit)));
+        watch.answered(result.as_ref().map(code));
+        result
     }
 }
 

@@ -5,10 +5,10 @@ use crate::outcome::Refusal;
 
 const BODY: u8 = 0;
 const KEYS: u8 = 1;
-const BELIEVED: u8 = 2;
+const VERIFIED: u8 = 2;
 
-/// What a delivery waits for. Only one that is believed may count as our fault when its time is over: a stranger can send
-/// slowly, and name keys that have to be looked for.
+/// What a delivery waits for. Only one whose signature holds may count as our fault when its time is over: an
+/// unauthenticated client can send slowly, and name keys that have to be looked for.
 #[derive(Default)]
 pub(super) struct Stage(AtomicU8);
 
@@ -17,8 +17,8 @@ impl Stage {
         self.0.store(KEYS, Ordering::Relaxed);
     }
 
-    pub(super) fn token_is_believed(&self) {
-        self.0.store(BELIEVED, Ordering::Relaxed);
+    pub(super) fn signature_holds(&self) {
+        self.0.store(VERIFIED, Ordering::Relaxed);
     }
 
     pub(super) fn too_late(&self, limit: Duration) -> Refusal {

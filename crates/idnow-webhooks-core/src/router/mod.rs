@@ -10,11 +10,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use tracing::Instrument;
-
 use crate::event::{Arrival, DOCUMENTED_NAMES, Event, EventPayload, RawEvent, Unreadable};
 use crate::handler::{HandlerError, HandlerResult};
-use crate::telemetry;
+use crate::telemetry::{self, QuietSpan};
 
 type Handler = Arc<dyn Fn(RawEvent) -> Result<BoxFuture<'static, HandlerResult>, Unreadable> + Send + Sync>;
 type UnreadableHandler = Arc<dyn Fn(Unreadable) -> BoxFuture<'static, HandlerResult> + Send + Sync>;
@@ -192,6 +190,13 @@ impl EventRouter {
         matches!(arrival, Arrival::Event(_)) || self.unreadable.is_some()
     }
 
+    /// The name of an event as a metric's label: one that the provider documents or that a handler is registered for, since
+    /// a label must not take endless values.
+    pub(crate) fn label(&self, name: Option<&str>) -> &'static str {
+        let known = self.typed.keys().chain(DOCUMENTED_NAMES).find(|known| Some(**known) == name);
+        known.copied().unwrap_or("other")
+    }
+
     /// Runs the handlers for what arrived. A panic is a failure like any other.
     pub(crate) async fn dispatch(&self, arrival: Arrival) -> HandlerResult {
         match arrival {
@@ -217,7 +222,8 @@ impl EventRouter {
                 Err(_) => tracing::error!("the on_failure handler was stopped after {limit:?}"),
             }
         };
-        tokio::spawn(told.in_current_span());
+        let span = QuietSpan::current();
+        tokio::spawn(async move { span.instrument(told).await });
     }
 
     async fn run(&self, event: Box<RawEvent>) -> HandlerResult {

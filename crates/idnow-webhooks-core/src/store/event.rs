@@ -1,11 +1,12 @@
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Arrival, RawEvent};
+use crate::event::{Arrival, RawEvent, RawPayload, UNREADABLE_PREFIX};
 use crate::json::Json;
 use crate::one_line::one_line;
 
@@ -16,33 +17,38 @@ const MAX_LABEL: usize = 256;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NewEvent {
-    /// `eventId`: 1 to 256 bytes without control characters.
+    /// `eventId`: 1 to 256 bytes without control characters. For what has no usable one: `unreadable:` and a hash of the
+    /// token's `sub` and the whole `data`.
     pub id: Arc<str>,
     /// What proves where the event came from, if it is to be kept.
     pub evidence: Option<Arc<Evidence>>,
     /// `eventSequence`; 0 if it cannot be read.
     pub sequence: u64,
     name: Option<Arc<str>>,
-    payload: Option<Json>,
+    payload: Option<RawPayload>,
     data: Json,
 }
 
 impl NewEvent {
     /// Reads an event from the text of a token's `data`, as it would come out of a genuine delivery. For tests of
-    /// stores. `None` without at least an id.
-    pub fn from_json(data: &str) -> Option<Self> {
-        Self::of(&Arrival::from(RawEvent::from_json(data)), None)
+    /// stores.
+    pub fn from_json(data: &str) -> Self {
+        Self::of(&Arrival::from(RawEvent::from_json(data)), None, None)
     }
 
-    /// What the store needs to know of a genuine delivery. `None` without at least an id.
-    pub(crate) fn of(arrival: &Arrival, evidence: Option<Arc<Evidence>>) -> Option<Self> {
-        let (id, name) = (arrival.id()?.into(), arrival.name().map(Into::into));
+    /// What the store needs to know of a genuine delivery; `subject` is the token's `sub`.
+    pub(crate) fn of(arrival: &Arrival, subject: Option<&str>, evidence: Option<Arc<Evidence>>) -> Self {
+        let id = match arrival.id() {
+            Some(id) => id.into(),
+            None => id_of_unreadable(subject, arrival.data().get()),
+        };
+        let name = arrival.name().map(Into::into);
         // What cannot be read is kept like any other: the worker has the handler for it.
         let (sequence, payload) = match arrival {
-            Arrival::Event(event) => (event.sequence, Some(event.payload.json().clone())),
+            Arrival::Event(event) => (event.sequence, Some(event.payload.clone())),
             Arrival::Unreadable(_) => (0, None),
         };
-        Some(Self { id, evidence, sequence, name, payload, data: arrival.data().clone() })
+        Self { id, evidence, sequence, name, payload, data: arrival.data().clone() }
     }
 
     /// `eventName`, as far as it could be read, in one line of at most 256 characters.
@@ -52,14 +58,9 @@ impl NewEvent {
 
     /// `sessionId`: whose event it is. `None` for one that belongs to no session, or that cannot be read.
     pub fn session_id(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Session {
-            #[serde(rename = "sessionId")]
-            id: String,
-        }
-        let Session { id } = serde_json::from_str(self.payload.as_ref()?.get()).ok()?;
+        let id = self.payload.as_ref()?.subject().session_id?;
         let usable = !id.is_empty() && id.chars().count() <= MAX_LABEL && !id.contains(char::is_control);
-        usable.then_some(id)
+        usable.then(|| id.into_owned())
     }
 
     /// The text of `data`, exactly as it was signed.
@@ -70,6 +71,26 @@ impl NewEvent {
     pub(crate) fn json(&self) -> &Json {
         &self.data
     }
+}
+
+/// The id of what has no usable one of its own. No `eventId` begins like this, so the two never meet.
+fn id_of_unreadable(subject: Option<&str>, data: &str) -> Arc<str> {
+    format!("{UNREADABLE_PREFIX}{}", hashed_id(&[subject.unwrap_or_default(), data])).into()
+}
+
+/// SHA-256 of these texts, in hexadecimal.
+pub(crate) fn hashed_id(texts: &[&str]) -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for text in texts {
+        // The length keeps the texts apart.
+        hash.update(&(text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finish().as_ref().iter().fold(String::new(), |mut id, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
 }
 
 /// What proves, later and to others, that the provider has sent an event. `Debug` does not show the token.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub(crate) use event::hashed_id;
 pub use event::{Backlog, EventFilter, EventState, Evidence, NewEvent, Purge, Replay, StoredEvent};
 pub use lease::{Beginning, Claim, ClaimedEvent, Insertion, Lease};
 pub use memory::MemoryStore;

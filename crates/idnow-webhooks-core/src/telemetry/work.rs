@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::Span;
 use tracing::field::Empty;
 
-use super::micros;
+use super::{QuietSpan, micros, tell};
 use crate::store::{Backlog, ClaimedEvent, EventState, Lease, Order, StoreError};
 
 const EVENTS: &str = "idnow_webhooks_events_total";
@@ -36,104 +35,121 @@ pub(crate) enum Ending {
     NotNoted(StoreError),
 }
 
-pub(crate) fn job_span(event: &ClaimedEvent) -> Span {
-    tracing::info_span!(
-        target: WORKER, "idnow_webhook_run",
-        run = event.run, event_id = Empty, event_name = Empty, attempt = Empty,
-    )
+pub(crate) fn job_span(event: &ClaimedEvent) -> QuietSpan {
+    QuietSpan::new(|| {
+        tracing::info_span!(
+            target: WORKER, "idnow_webhook_run",
+            run = event.run, event_id = Empty, event_name = Empty, session_id = Empty, attempt = Empty,
+        )
+    })
 }
 
-/// Notes the end of a run, inside of its span.
-pub(crate) fn job(ending: &Ending, elapsed: Duration) {
+/// Notes the end of a run, inside of its span. `event_name` is a name that somebody knows.
+pub(crate) fn job(ending: &Ending, event_name: &'static str, elapsed: Duration) {
     let elapsed_us = micros(elapsed);
     let label = match ending {
-        Ending::Completed => {
-            tracing::info!(target: WORKER, ending = "completed", elapsed_us, "event handled");
-            "completed"
-        }
+        Ending::Completed => "completed",
+        Ending::Retried { .. } => "retried",
+        Ending::Buried { .. } => "buried",
+        Ending::Lost { .. } => "lost",
+        Ending::NotNoted(_) => "not_noted",
+    };
+    tell(|| match ending {
+        Ending::Completed => tracing::info!(target: WORKER, ending = label, elapsed_us, "event handled"),
         Ending::Retried { wait, error } => {
-            tracing::warn!(target: WORKER, ending = "retried", ?wait, reason = %error, elapsed_us, "event will be handled again");
-            "retried"
+            tracing::warn!(target: WORKER, ending = label, ?wait, reason = %error, elapsed_us, "event will be handled again");
         }
         Ending::Buried { error } => {
-            tracing::error!(target: WORKER, ending = "buried", reason = %error, elapsed_us, "event is a dead letter");
-            "buried"
+            tracing::error!(target: WORKER, ending = label, reason = %error, elapsed_us, "event is a dead letter");
         }
         Ending::Lost { error } => {
-            tracing::warn!(target: WORKER, ending = "lost", reason = error, elapsed_us, "the lease ended before the run did");
-            "lost"
+            tracing::warn!(target: WORKER, ending = label, reason = error, elapsed_us, "the lease ended before the run did");
         }
         Ending::NotNoted(error) => {
-            tracing::error!(target: WORKER, ending = "not_noted", reason = %error, elapsed_us, "the event was handled, and will be again");
-            "not_noted"
+            tracing::error!(target: WORKER, ending = label, reason = %error, elapsed_us, "the event was handled, and will be again");
         }
-    };
-    metrics::counter!(EVENTS, "ending" => label).increment(1);
+    });
+    tell(|| metrics::counter!(EVENTS, "ending" => label, "event_name" => event_name).increment(1));
 }
 
 pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
     let backlog = match backlog {
         Ok(backlog) => backlog,
         Err(error) => {
-            tracing::error!(target: WORKER, reason = %error, "the store cannot be used");
-            metrics::gauge!(STORE_UP).set(0.0);
+            tell(|| tracing::error!(target: WORKER, reason = %error, "the store cannot be used"));
+            tell(|| metrics::gauge!(STORE_UP).set(0.0));
             return;
         }
     };
     let events = [
-        (EventState::Waiting, backlog.waiting),
-        (EventState::Running, backlog.running),
-        (EventState::Dead, backlog.dead),
+        (EventState::Waiting.name(), backlog.waiting),
+        (EventState::Running.name(), backlog.running),
+        (EventState::Dead.name(), backlog.dead),
+        ("parked", backlog.parked),
     ];
-    for (state, events) in events {
-        #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 events the last digit does not matter")]
-        metrics::gauge!(BACKLOG, "state" => state.name()).set(events as f64);
-    }
-    metrics::gauge!(STORE_UP).set(1.0);
-    let oldest = backlog.oldest_waiting.unwrap_or_default();
-    metrics::gauge!(OLDEST).set(oldest.as_secs_f64());
+    tell(|| {
+        for (state, events) in events {
+            #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 events the last digit does not matter")]
+            metrics::gauge!(BACKLOG, "state" => state).set(events as f64);
+        }
+        metrics::gauge!(STORE_UP).set(1.0);
+        let oldest = backlog.oldest_waiting.unwrap_or_default();
+        metrics::gauge!(OLDEST).set(oldest.as_secs_f64());
+    });
 }
 
 /// Claimed again while its handler still runs here: the lease was lost, or a clock was set.
 pub(crate) fn still_running(lease: &Lease) {
-    tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here is not started again");
+    tell(|| {
+        tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here is not started again");
+    });
 }
 
 pub(crate) fn worker_dropped() {
-    tracing::warn!(
-        target: WORKER,
-        "the worker was dropped, so events are not handled here any more: keep it, under a name and not as `_`, for as \
-         long as the server runs, and then `stop` it"
-    );
+    tell(|| {
+        tracing::warn!(
+            target: WORKER,
+            "the worker was dropped, so events are not handled here any more: keep it, under a name and not as `_`, for as \
+             long as the server runs, and then `stop` it"
+        );
+    });
 }
 
 pub(crate) fn not_stopped(lease: &Lease) {
-    tracing::error!(target: WORKER, event_id = &*lease.event_id, "its handler does not end: its lease will run out");
+    tell(|| {
+        tracing::error!(target: WORKER, event_id = &*lease.event_id, "its handler does not end: its lease will run out");
+    });
 }
 
 pub(crate) fn claim_failed(error: &StoreError) {
-    tracing::error!(target: WORKER, reason = %error, "no events could be claimed");
+    tell(|| tracing::error!(target: WORKER, reason = %error, "no events could be claimed"));
 }
 
 pub(crate) fn extend_failed(lease: &Lease, error: &StoreError) {
-    tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be extended yet");
+    tell(|| {
+        tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be extended yet");
+    });
 }
 
 pub(crate) fn release_failed(lease: &Lease, error: &StoreError) {
-    tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be given back");
+    tell(|| {
+        tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be given back");
+    });
 }
 
 /// A run that ended without a word, which no handler's failure does.
 pub(crate) fn job_panicked(lease: &Lease, panic: &str) {
-    tracing::error!(
-        target: WORKER, event_id = &*lease.event_id, ending = "not_noted", reason = panic,
-        "the run of an event panicked: it will be handled again when its lease has run out"
-    );
-    metrics::counter!(EVENTS, "ending" => "not_noted").increment(1);
+    tell(|| {
+        tracing::error!(
+            target: WORKER, event_id = &*lease.event_id, ending = "not_noted", reason = panic,
+            "the run of an event panicked: it will be handled again when its lease has run out"
+        );
+    });
+    tell(|| metrics::counter!(EVENTS, "ending" => "not_noted", "event_name" => "other").increment(1));
 }
 
 pub(crate) fn worker_panicked(panic: &str) {
-    tracing::error!(target: WORKER, reason = panic, "the worker panicked, and goes on: please report this");
+    tell(|| tracing::error!(target: WORKER, reason = panic, "the worker panicked, and goes on: please report this"));
 }
 
 pub(crate) fn order(event: &ClaimedEvent) {
@@ -144,7 +160,7 @@ pub(crate) fn order(event: &ClaimedEvent) {
     };
     // Not again when it is retried.
     if event.run == 1 {
-        metrics::counter!(OUT_OF_ORDER, "order" => order).increment(1);
+        tell(|| metrics::counter!(OUT_OF_ORDER, "order" => order).increment(1));
     }
 }
 
@@ -154,6 +170,8 @@ pub(crate) fn store_call<T>(call: &'static str, result: &Result<T, StoreError>, 
         Err(StoreError::LeaseLost(_)) => "lost",
         Err(_) => "error",
     };
-    metrics::histogram!(STORE_SECONDS, "call" => call, "result" => result)
-        .record(started.elapsed().as_secs_f64());
+    tell(|| {
+        metrics::histogram!(STORE_SECONDS, "call" => call, "result" => result)
+            .record(started.elapsed().as_secs_f64());
+    });
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -10,22 +9,23 @@ use crate::event::{Arrival, RawEvent, Unreadable};
 use crate::json::Json;
 use crate::keys::{Algorithm, KeySet, VerificationKey};
 use crate::store::Evidence;
-use crate::token::{Header, RawClaims, Segments};
+use crate::token::{Claims, Header, NO_DATA, Segments};
 
 mod error;
 mod policy;
 
-pub use crate::token::TokenError;
-pub use error::{Seen, VerifyError};
+pub use crate::token::{ClaimsError, TokenError};
+pub use error::{Mismatch, MismatchKind, Untrusted, VerifyError};
 pub use policy::{PolicyError, VerifierBuilder};
 
-use error::seconds_between;
 use policy::Policy;
 
 /// How many keys are tried for a token that names none: each costs a verification.
 const MAX_CANDIDATES: usize = 8;
 /// How many key ids an error names. The provider publishes a handful.
 const MAX_KNOWN: usize = 20;
+/// How many audiences an error names. The provider's tokens have one.
+const MAX_SEEN_AUDIENCES: usize = 5;
 
 /// Checks tokens against a fixed policy: issuers, audiences, algorithms and times.
 ///
@@ -51,6 +51,8 @@ pub struct Verifier {
 pub struct VerifiedToken {
     /// `iss`.
     pub issuer: String,
+    /// `aud`.
+    pub audiences: Vec<String>,
     /// `sub`: in the provider's example, the event id.
     pub subject: Option<String>,
     /// `iat`.
@@ -98,8 +100,16 @@ impl VerifiedToken {
         self.evidence = Some(Arc::new(Evidence::new(token, self.jwk().map(str::to_owned))));
     }
 
-    pub(crate) fn into_parts(self) -> (Arrival, Option<Arc<Evidence>>) {
-        (self.arrival, self.evidence)
+    pub(crate) fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_deref()
+    }
+
+    pub(crate) fn arrival(&self) -> &Arrival {
+        &self.arrival
+    }
+
+    pub(crate) fn into_parts(self) -> (Arrival, Option<String>, Option<Arc<Evidence>>) {
+        (self.arrival, self.subject, self.evidence)
     }
 }
 
@@ -114,16 +124,23 @@ impl Verifier {
         &self.policy.algorithms
     }
 
-    /// Verifies a compact token.
+    /// What [`VerifierBuilder::expected_environment`] does, afterwards.
+    pub(crate) fn expect_environment(&mut self, environment: String) {
+        Arc::make_mut(&mut self.policy).environment = Some(environment);
+    }
+
+    /// What [`VerifierBuilder::expected_flow`] does, afterwards.
+    pub(crate) fn expect_flow(&mut self, flow: String) {
+        Arc::make_mut(&mut self.policy).flows.push(flow);
+    }
+
+    /// Verifies a compact token, as of `now`.
     ///
-    /// Cheap checks come first, so that forgeries cost little; nothing is believed before the signature holds.
+    /// The signature comes first: nothing that a token says is believed, or told apart, before it holds.
     ///
     /// # Errors
     ///
     /// [`VerifyError`] names the check that failed, what was expected and what was seen.
-    /// [`VerifyError::UnknownKey`] is given only for a token that is right in all that can be checked without the key,
-    /// but perhaps too early: it is worth a look at the key server. [`VerifyError::NotYetIssued`] and [`VerifyError::NotYetValid`] are given only
-    /// for a token whose signature holds, so they do tell that two clocks disagree.
     pub fn verify(
         &self,
         token: &[u8],
@@ -133,124 +150,155 @@ impl Verifier {
         let segments = Segments::split(token)?;
         let header = segments.header()?;
         let header = Header::read(&header)?;
-        let algorithm = self.algorithm(&header.alg)?;
-        let text = Json::new(segments.claims()?);
-        let claims = RawClaims::read(text.get())?;
-        let times = self.check_claims(&claims, now)?;
         let signature = segments.signature()?;
+        let key = verifying_key(keys, &header, &segments, &signature)?;
 
-        let key_id = header.kid.as_deref();
-        let key = verifying_key(keys, algorithm, key_id, &segments, &signature)?;
-        // Last, as the answer asks the provider to come again and tells whoever watches that a clock is wrong.
-        self.check_begun(&claims, now)?;
-
-        let issuer = claims.iss.map(Cow::into_owned).unwrap_or_default();
-        let subject = claims.sub.map(Cow::into_owned);
+        if let Some(name) = header.extension() {
+            return Err(ClaimsError::Extension(name).into());
+        }
+        let text = Json::new(segments.claims()?);
+        let claims = Claims::read(text.get())?;
+        let mismatch = self.policy.check_claims(key.algorithm(), &claims, now);
         // A genuine token without `data` is the provider's change, not a forgery: it reads as an unreadable event.
-        let event = match claims.data {
-            Some(data) => RawEvent::from_envelope(text.piece(data.text), data.envelope),
-            None => RawEvent::from_json("null"),
-        };
-        Ok(VerifiedToken {
-            issuer,
-            subject,
-            issued_at: times.issued_at,
-            expires_at: times.expires_at,
+        let data = if claims.data == NO_DATA { Json::new(NO_DATA) } else { text.piece(claims.data) };
+        let arrival = Arrival::from(RawEvent::from_data(data));
+        let mismatch = mismatch.and_then(|()| self.policy.check_event(&arrival));
+
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        let token = VerifiedToken {
+            issued_at: time(claims.issued_at),
+            expires_at: time(claims.expires_at),
             key_id: key.key_id().map(str::to_owned),
-            algorithm,
-            arrival: event.into(),
+            algorithm: key.algorithm(),
             jwk: key.jwk(),
             evidence: None,
-        })
+            audiences: claims.audiences.into_iter().map(Cow::into_owned).collect(),
+            issuer: claims.issuer.into_owned(),
+            subject: claims.subject.map(Cow::into_owned),
+            arrival,
+        };
+        match mismatch {
+            Ok(()) => Ok(token),
+            Err(kind) => {
+                let is_expected_flow = self.policy.expects_flow_of(&token.arrival);
+                Err(VerifyError::Mismatch(Box::new(Mismatch { kind, is_expected_flow, token })))
+            }
+        }
+    }
+}
+
+impl Policy {
+    fn check_claims(
+        &self,
+        algorithm: Algorithm,
+        claims: &Claims<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), MismatchKind> {
+        if !self.algorithms.contains(&algorithm) {
+            return Err(MismatchKind::Algorithm { expected: self.algorithms.clone(), seen: algorithm });
+        }
+        if !self.issuers.iter().any(|expected| *expected == claims.issuer) {
+            let (expected, seen) = (self.issuers.clone(), Untrusted::new(&claims.issuer));
+            return Err(MismatchKind::Issuer { expected, seen });
+        }
+        if !claims.audiences.iter().any(|name| self.audiences.iter().any(|expected| expected == name)) {
+            let seen = claims.audiences.iter().take(MAX_SEEN_AUDIENCES).map(|name| Untrusted::new(name)).collect();
+            return Err(MismatchKind::Audience { expected: self.audiences.clone(), seen });
+        }
+        self.check_times(claims, now.timestamp())
     }
 
-    fn algorithm(&self, name: &str) -> Result<Algorithm, VerifyError> {
-        let known = name.parse().ok();
-        known.filter(|algorithm| self.policy.algorithms.contains(algorithm)).ok_or_else(|| {
-            VerifyError::Algorithm { expected: self.policy.algorithms.clone(), seen: Seen::new(name) }
-        })
-    }
-
-    fn check_claims(&self, claims: &RawClaims<'_>, now: DateTime<Utc>) -> Result<Times, VerifyError> {
-        let policy = &*self.policy;
-        let issuer = claims.iss.as_deref().ok_or(VerifyError::MissingClaim("iss"))?;
-        if !policy.issuers.iter().any(|expected| expected == issuer) {
-            return Err(VerifyError::Issuer { expected: policy.issuers.clone(), seen: Seen::new(issuer) });
-        }
-        let audience = claims.aud.as_ref().ok_or(VerifyError::MissingClaim("aud"))?;
-        if !audience.iter().any(|name| policy.audiences.iter().any(|expected| expected == name)) {
-            let seen = audience.iter().take(5).map(|name| Seen::new(name)).collect();
-            return Err(VerifyError::Audience { expected: policy.audiences.clone(), seen });
-        }
-
-        let issued_at = claims.iat.ok_or(VerifyError::MissingClaim("iat"))?;
-        let expires_at = claims.exp.ok_or(VerifyError::MissingClaim("exp"))?;
-        let now = now.timestamp();
-        let leeway = policy.leeway;
-        if expires_at.saturating_add(leeway) <= now {
-            return Err(VerifyError::Expired { seconds_ago: seconds_between(expires_at, now), leeway });
-        }
+    fn check_times(&self, claims: &Claims<'_>, now: i64) -> Result<(), MismatchKind> {
+        let Claims { issued_at, expires_at, not_before, .. } = *claims;
+        let leeway = self.leeway;
         let lifetime = expires_at.saturating_sub(issued_at);
-        if lifetime <= 0 || lifetime > policy.max_lifetime {
-            return Err(VerifyError::Lifetime { seconds: lifetime, most: policy.max_lifetime });
+        if lifetime <= 0 || lifetime > self.max_lifetime {
+            return Err(MismatchKind::Lifetime { seconds: lifetime, most: self.max_lifetime });
         }
-        if let Some(most) = policy.max_age
+        if expires_at.saturating_add(leeway) <= now {
+            return Err(MismatchKind::Expired { seconds_ago: now.saturating_sub(expires_at), leeway });
+        }
+        if let Some(most) = self.max_age
             && issued_at < now.saturating_sub(most).saturating_sub(leeway)
         {
-            return Err(VerifyError::TooOld { seconds: seconds_between(issued_at, now), most, leeway });
+            return Err(MismatchKind::TooOld { seconds: now.saturating_sub(issued_at), most, leeway });
         }
-        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
-        Ok(Times { issued_at: time(issued_at), expires_at: time(expires_at) })
-    }
-
-    fn check_begun(&self, claims: &RawClaims<'_>, now: DateTime<Utc>) -> Result<(), VerifyError> {
-        let (now, leeway) = (now.timestamp(), self.policy.leeway);
-        let latest = now.saturating_add(leeway);
-        if let Some(issued_at) = claims.iat
-            && issued_at > latest
-        {
-            return Err(VerifyError::NotYetIssued { seconds_ahead: seconds_between(now, issued_at), leeway });
-        }
-        if let Some(start) = claims.nbf
-            && start > latest
-        {
-            return Err(VerifyError::NotYetValid { seconds_ahead: seconds_between(now, start), leeway });
+        for (claim, time) in [("iat", Some(issued_at)), ("nbf", not_before)] {
+            if let Some(time) = time
+                && time > now.saturating_add(leeway)
+            {
+                return Err(MismatchKind::NotYetValid { claim, seconds_ahead: time.saturating_sub(now), leeway });
+            }
         }
         Ok(())
     }
+
+    /// What cannot be read as an event is believed by nobody, so it is kept whatever it lacks.
+    fn check_event(&self, arrival: &Arrival) -> Result<(), MismatchKind> {
+        if let (Some(expected), Some(seen)) = (&self.environment, arrival.environment())
+            && expected != seen
+        {
+            return Err(MismatchKind::Environment { expected: expected.clone(), seen: Untrusted::new(seen) });
+        }
+        if self.flows.is_empty() || self.expects_flow_of(arrival) {
+            return Ok(());
+        }
+        let seen = arrival.subject().flow_id;
+        if seen.is_none() && matches!(arrival, Arrival::Unreadable(_)) {
+            return Ok(());
+        }
+        let seen = seen.map(|flow| Untrusted::new(&flow));
+        Err(MismatchKind::Flow { expected: self.flows.clone(), seen })
+    }
+
+    fn expects_flow_of(&self, arrival: &Arrival) -> bool {
+        // Nothing is read where nothing is expected.
+        !self.flows.is_empty()
+            && arrival.subject().flow_id.is_some_and(|seen| self.flows.iter().any(|flow| *flow == seen))
+    }
 }
 
-struct Times {
-    issued_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-}
-
-pub(crate) fn whole_seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
+/// The key whose signature it is; or what is proven instead.
 fn verifying_key<'k>(
     keys: &'k KeySet,
-    algorithm: Algorithm,
-    key_id: Option<&str>,
+    header: &Header<'_>,
     segments: &Segments<'_>,
     signature: &[u8],
 ) -> Result<&'k VerificationKey, VerifyError> {
-    let secret = algorithm.is_hmac();
-    let most = if secret { usize::MAX } else { MAX_CANDIDATES };
-    let mut candidates = keys.candidates(algorithm, key_id).take(most).peekable();
-    let known = candidates.peek().is_some();
-    if let Some(key) = candidates.find(|key| key.verifies(segments.signing_input, signature)) {
-        return Ok(key);
+    let key_id = header.key_id();
+    let algorithm: Option<Algorithm> = header.alg.parse().ok();
+    let mut tried = 0;
+    let mut left_out = false;
+    for key in algorithm.into_iter().flat_map(|algorithm| keys.candidates(algorithm, key_id.as_deref())) {
+        // An operator's own secrets are few, and all of them may be meant.
+        if tried == MAX_CANDIDATES && !key.algorithm().is_hmac() {
+            left_out = true;
+            break;
+        }
+        if key.verifies(segments.signing_input, signature) {
+            return Ok(key);
+        }
+        tried += 1;
     }
-    let key_id_seen = key_id.map(Seen::new);
-    if known && (secret || key_id.is_some()) {
-        return Err(VerifyError::Signature { key_id: key_id_seen, algorithm });
+    let seen_key_id = key_id.as_deref().map(Untrusted::new);
+    let seen_algorithm = Untrusted::new(&header.alg);
+    // Nobody signs with it, whatever key the token names.
+    let unsigned = header.alg.eq_ignore_ascii_case("none");
+    if unsigned || key_id.as_deref().is_some_and(|key_id| !keys.could_have_signed(key_id, &header.alg)) {
+        return Err(VerifyError::Algorithm { key_id: seen_key_id, algorithm: seen_algorithm });
     }
-    // A token that names no key may have been signed by one that is not known yet.
+    // Only the keys of the id that a token names prove its signature false, and only if none of them was left out.
+    if let Some(key_id) = &key_id
+        && tried > 0
+        && !left_out
+        && !algorithm.is_some_and(Algorithm::is_hmac)
+        && keys.skipped_with(key_id).next().is_none()
+    {
+        return Err(VerifyError::Signature { key_id: seen_key_id, algorithm: seen_algorithm });
+    }
     Err(VerifyError::UnknownKey {
-        key_id: key_id_seen,
-        algorithm,
-        known: keys.key_ids().into_iter().take(MAX_KNOWN).map(Seen::new).collect(),
+        key_id: seen_key_id,
+        algorithm: seen_algorithm,
+        known: keys.key_ids().into_iter().take(MAX_KNOWN).map(Untrusted::new).collect(),
     })
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Verifier, whole_seconds};
+use super::Verifier;
 use crate::keys::Algorithm;
 
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
@@ -9,7 +9,7 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 const MAX_LEEWAY: Duration = Duration::from_secs(600);
 const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Policy {
     pub(super) issuers: Vec<String>,
     pub(super) audiences: Vec<String>,
@@ -17,6 +17,8 @@ pub(super) struct Policy {
     pub(super) leeway: i64,
     pub(super) max_lifetime: i64,
     pub(super) max_age: Option<i64>,
+    pub(super) environment: Option<String>,
+    pub(super) flows: Vec<String>,
 }
 
 /// Builds a [`Verifier`]. At least one issuer and one audience are required.
@@ -29,6 +31,8 @@ pub struct VerifierBuilder {
     leeway: Duration,
     max_lifetime: Duration,
     max_age: Option<Duration>,
+    environment: Option<String>,
+    flows: Vec<String>,
 }
 
 impl Default for VerifierBuilder {
@@ -40,6 +44,8 @@ impl Default for VerifierBuilder {
             leeway: DEFAULT_LEEWAY,
             max_lifetime: DEFAULT_MAX_LIFETIME,
             max_age: None,
+            environment: None,
+            flows: Vec::new(),
         }
     }
 }
@@ -78,9 +84,24 @@ impl VerifierBuilder {
         self
     }
 
-    /// Refuses tokens that were issued longer ago than this, even if they have not expired (default: off).
+    /// Does not accept tokens that were issued longer ago than this, even if they have not expired (default: off).
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
+        self
+    }
+
+    /// Accepts only events of this `environment`, such as `live` (default: any). An event that names none is accepted.
+    pub fn expected_environment(mut self, environment: impl Into<String>) -> Self {
+        self.environment = Some(environment.into());
+        self
+    }
+
+    /// Accepts only events of this flow (`payload.flowId`; default: any). Call it again for another one.
+    ///
+    /// The audience is a URL that whoever configures an endpoint at the provider types in, so events of another customer
+    /// may name yours. The flow tells whose they are.
+    pub fn expected_flow(mut self, flow: impl Into<String>) -> Self {
+        self.flows.push(flow.into());
         self
     }
 
@@ -111,9 +132,15 @@ impl VerifierBuilder {
                 leeway: whole_seconds(self.leeway),
                 max_lifetime: whole_seconds(self.max_lifetime),
                 max_age: self.max_age.map(whole_seconds),
+                environment: self.environment,
+                flows: self.flows,
             }),
         })
     }
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn require(what: &'static str, values: &[String]) -> Result<(), PolicyError> {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::Instrument;
 
-use super::{Inner, tell};
+use super::Inner;
 use crate::event::{Arrival, RawEvent, Run};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::store::call::{guarded, measured};
@@ -66,8 +65,8 @@ impl Inner {
         telemetry::work::order(&event);
         let run = Run::new(event.lease.clone(), event.run, event.order);
         let arrival = Arrival::from(RawEvent::from_json(&event.data)).in_run(run);
-        let span = telemetry::work::job_span(&event);
-        async {
+        let event_name = self.handling.router.label(arrival.name());
+        let run = async {
             telemetry::identify(&arrival);
             let started = Instant::now();
             let ending = match self.earlier_runs(event.run) {
@@ -77,10 +76,9 @@ impl Inner {
                     None => Ending::Lost { error: None },
                 },
             };
-            telemetry::work::job(&ending, started.elapsed());
-        }
-        .instrument(span)
-        .await;
+            telemetry::work::job(&ending, event_name, started.elapsed());
+        };
+        telemetry::work::job_span(&event).instrument(run).await;
     }
 
     /// An event whose handler kills the process, or never gives a result, must not do so for ever.
@@ -115,13 +113,13 @@ impl Inner {
             tokio::time::sleep(self.lease / 3).await;
             let started = Instant::now();
             let extended = guarded(self.store.extend(&lease, self.lease)).await;
-            tell(|| telemetry::work::store_call("extend", &extended, started));
+            telemetry::work::store_call("extend", &extended, started);
             match extended {
                 Ok(()) => ends = in_future(self.lease),
                 Err(StoreError::LeaseLost(_)) => return,
                 Err(_) if Instant::now() >= ends => return,
                 // The lease still lasts, and the store may be back before it ends.
-                Err(error) => tell(|| telemetry::work::extend_failed(&lease, &error)),
+                Err(error) => telemetry::work::extend_failed(&lease, &error),
             }
         }
     }

@@ -154,7 +154,7 @@ impl Jobs {
 impl Inner {
     async fn work(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut jobs = Jobs::default();
-        // A panic here can only come from a defect, from the store's `changed`, or from the user's log or metrics backend.
+        // A panic here can only come from a defect, or from the store's `changed`.
         // Either way events must go on being handled, those among them that run.
         let mut turns = AssertUnwindSafe(self.turns(&mut jobs, &mut stop, None)).catch_unwind().await;
         while let Err(panic) = turns {
@@ -162,12 +162,12 @@ impl Inner {
         }
         if !*stop.borrow() {
             // Nothing else would tell: deliveries are stored and answered as before.
-            tell(telemetry::work::worker_dropped);
+            telemetry::work::worker_dropped();
         }
         let until = in_future(self.drain_limit);
         // Each panic comes with the end of a job, so there are no more of them than jobs.
         while let Err(panic) = AssertUnwindSafe(self.drain(&mut jobs, until)).catch_unwind().await {
-            tell(|| telemetry::work::worker_panicked(panic_message(&*panic)));
+            telemetry::work::worker_panicked(panic_message(&*panic));
         }
         self.give_back(jobs).await;
     }
@@ -184,7 +184,6 @@ impl Inner {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = tokio::time::sleep(AFTER_PANIC) => {}
             }
-            // Here, as it may be the log that panics.
             telemetry::work::worker_panicked(panic_message(&*panic));
         }
         tokio::select! {
@@ -262,24 +261,16 @@ impl Inner {
         let _ = tokio::time::timeout(STOP_LIMIT, all).await;
         // One that blocks its thread runs on, so nobody else may have its event yet.
         for lease in jobs.leases.values() {
-            tell(|| telemetry::work::not_stopped(lease));
+            telemetry::work::not_stopped(lease);
         }
         for lease in &stopped {
             let started = Instant::now();
             let released = guarded(self.store.release(lease)).await;
-            tell(|| telemetry::work::store_call("release", &released, started));
+            telemetry::work::store_call("release", &released, started);
             if let Err(error) = released {
-                tell(|| telemetry::work::release_failed(lease, &error));
+                telemetry::work::release_failed(lease, &error);
             }
         }
-    }
-}
-
-/// For telling of what must go on all the same when the user's log or metrics backend panics.
-fn tell(what: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(what)) {
-        // It may be the log itself: then nobody can be told.
-        drop(catch_unwind(AssertUnwindSafe(|| telemetry::work::worker_panicked(panic_message(&*panic)))));
     }
 }
 
