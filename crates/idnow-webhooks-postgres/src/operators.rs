@@ -146,6 +146,7 @@ impl Core {
                 waiting: count(&row, 0)?,
                 running: count(&row, 1)?,
                 dead: count(&row, 2)?,
+                parked: 0,
                 oldest_waiting: oldest.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
             })
         };

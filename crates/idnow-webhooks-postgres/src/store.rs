@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use idnow_webhooks_core::store::{
-    Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventStore, Insertion, Lease, NewEvent, Purge,
-    Replay, StoreError, StoredEvent,
+    Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventStore, Insertion, Lease, NewEvent, ParkLimits,
+    ParkOutcome, ParkedToken, Purge, Replay, StoreError, StoredEvent,
 };
 use sqlx::PgPool;
 use tokio::task::AbortHandle;
@@ -162,6 +162,18 @@ impl EventStore for PostgresStore {
 
     async fn completed(&self) -> Result<u64, StoreError> {
         within("counting completed events", LONG_LIMIT, self.core().completed()).await
+    }
+
+    async fn park(&self, _: ParkedToken, _: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    }
+
+    async fn parked(&self, _: i64, _: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    }
+
+    async fn unpark(&self, _: &str) -> Result<bool, StoreError> {
+        Err(StoreError::unavailable("this store cannot park tokens yet"))
     }
 }
 

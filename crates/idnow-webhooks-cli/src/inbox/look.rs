@@ -101,10 +101,10 @@ pub(super) async fn stats(store: &dyn EventStore, output: &mut Output) -> Result
         output.document(&stats)?;
         return Ok(true);
     }
-    let Stats { backlog: Backlog { waiting, running, dead, oldest_waiting }, completed } = stats;
+    let Stats { backlog: Backlog { waiting, running, dead, parked, oldest_waiting }, completed } = stats;
     let oldest = oldest_waiting.map(|age| format!(" (the oldest for {})", text::short(age)));
     output.text(&format!(
-        "waiting    {waiting}{}\nrunning    {running}\ncompleted  {completed}\ndead       {dead}",
+        "waiting    {waiting}{}\nrunning    {running}\ncompleted  {completed}\ndead       {dead}\nparked     {parked}",
         oldest.unwrap_or_default()
     ))?;
     Ok(true)

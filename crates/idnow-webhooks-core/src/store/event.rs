@@ -225,6 +225,8 @@ pub struct Backlog {
     pub running: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Tokens that are [parked](super::ParkedToken).
+    pub parked: u64,
     /// For how long the oldest event that waits has been here.
     #[serde(serialize_with = "crate::health::seconds")]
     pub oldest_waiting: Option<Duration>,

@@ -6,6 +6,7 @@ mod event;
 mod lease;
 mod memory;
 mod order;
+mod parked;
 mod retention;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use event::{Backlog, EventFilter, EventState, Evidence, NewEvent, Purge, Rep
 pub use lease::{Beginning, Claim, ClaimedEvent, Insertion, Lease};
 pub use memory::MemoryStore;
 pub use order::{Order, SessionOrder};
+pub use parked::{ParkLimits, ParkOutcome, ParkedToken};
 pub use retention::{Retention, RetentionTooShort};
 
 /// Remembers events by their id, and hands them out to be handled, one holder at a time.
@@ -117,11 +119,25 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
         self.backlog().await.map(drop)
     }
 
-    /// What is still to be done. Cheap: it looks at unfinished events and dead letters only.
+    /// What is still to be done. Cheap: it looks at unfinished events, dead letters and parked tokens only.
     async fn backlog(&self) -> Result<Backlog, StoreError>;
 
     /// How many completed events are remembered. This may look at every event.
     async fn completed(&self) -> Result<u64, StoreError>;
+
+    /// Keeps a genuine token that does not fit the receiver's settings or clock, unless one of the same
+    /// [id](ParkedToken::id) is kept already. Its texts are [cut](ParkedToken::bounded), never a cause of failure.
+    ///
+    /// The same call enforces the [limits](ParkLimits): it drops what is too old, then the oldest of the pair of issuer
+    /// and audience, then the oldest of all. To stay short, one call may drop only some hundreds of them.
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError>;
+
+    /// For operators: parked tokens, the oldest first. Only those whose [position](ParkedToken::position) is greater than
+    /// `after`, at most `limit`.
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError>;
+
+    /// For operators: forgets a parked token, and returns whether it was there. Its id can then be parked again.
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError>;
 }
 
 #[async_trait]
@@ -192,5 +208,17 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
 
     async fn completed(&self) -> Result<u64, StoreError> {
         (**self).completed().await
+    }
+
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        (**self).park(token, limits).await
+    }
+
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        (**self).parked(after, limit).await
+    }
+
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError> {
+        (**self).unpark(id).await
     }
 }

@@ -9,8 +9,8 @@ use crate::event::{Event, SessionCreated};
 use crate::handler::{HandlerError, HandlerResult};
 use crate::router::EventRouter;
 use crate::store::{
-    Backlog, Beginning, EventFilter, EventState, Insertion, MemoryStore, NewEvent, Order, Purge, Replay,
-    StoredEvent,
+    Backlog, Beginning, EventFilter, EventState, Insertion, MemoryStore, NewEvent, Order, ParkLimits,
+    ParkOutcome, ParkedToken, Purge, Replay, StoredEvent,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};

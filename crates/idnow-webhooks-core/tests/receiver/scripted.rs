@@ -11,7 +11,7 @@ use idnow_webhooks_core::Clock;
 use idnow_webhooks_core::keys::{KeySet, KeySource, KeysUnavailable};
 use idnow_webhooks_core::store::{
     Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventStore, Insertion, Lease, MemoryStore,
-    NewEvent, Purge, Replay, StoreError, StoredEvent,
+    NewEvent, ParkLimits, ParkOutcome, ParkedToken, Purge, Replay, StoreError, StoredEvent,
 };
 use idnow_webhooks_testkit::SigningKey;
 use serde_json::json;
@@ -262,5 +262,17 @@ impl EventStore for ScriptedStore {
 
     async fn completed(&self) -> Result<u64, StoreError> {
         self.0.inner.completed().await
+    }
+
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        self.0.inner.park(token, limits).await
+    }
+
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        self.0.inner.parked(after, limit).await
+    }
+
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError> {
+        self.0.inner.unpark(id).await
     }
 }

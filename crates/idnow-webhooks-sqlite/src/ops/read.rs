@@ -86,6 +86,7 @@ pub(crate) async fn backlog(connection: &mut SqliteConnection, now: i64) -> Resu
         waiting: unsigned(row.try_get(0)?),
         running: unsigned(row.try_get(1)?),
         dead: unsigned(row.try_get(3)?),
+        parked: 0,
         oldest_waiting: oldest.map(|at| Duration::from_micros(unsigned(now.saturating_sub(at)))),
     })
 }

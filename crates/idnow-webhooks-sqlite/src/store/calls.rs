@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use idnow_webhooks_core::store::{
-    Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventStore, Insertion, Lease, NewEvent, Purge,
-    Replay, StoreError, StoredEvent,
+    Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventStore, Insertion, Lease, NewEvent, ParkLimits,
+    ParkOutcome, ParkedToken, Purge, Replay, StoreError, StoredEvent,
 };
 use tokio::sync::oneshot;
 
@@ -163,6 +163,18 @@ impl EventStore for SqliteStore {
     async fn completed(&self) -> Result<u64, StoreError> {
         let mut reader = self.inner.database.reader().await?;
         ops::completed(&mut reader).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn park(&self, _: ParkedToken, _: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    }
+
+    async fn parked(&self, _: i64, _: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    }
+
+    async fn unpark(&self, _: &str) -> Result<bool, StoreError> {
+        Err(StoreError::unavailable("this store cannot park tokens yet"))
     }
 }
 

@@ -106,12 +106,12 @@ pub(crate) async fn how_much_is_to_be_done(on: Stage) {
     on.at(10);
     on.insert("later").await;
     on.at(15);
-    let backlog = Backlog { waiting: 2, running: 2, dead: 1, oldest_waiting: Some(seconds(15)) };
+    let backlog = Backlog { waiting: 2, running: 2, dead: 1, parked: 0, oldest_waiting: Some(seconds(15)) };
     assert_eq!(on.store.backlog().await.unwrap(), backlog);
     assert_eq!(on.store.completed().await.unwrap(), 1);
     on.complete(&on.claim(1).await[0].lease).await;
     on.at(16);
-    let backlog = Backlog { waiting: 1, running: 2, dead: 1, oldest_waiting: Some(seconds(6)) };
+    let backlog = Backlog { waiting: 1, running: 2, dead: 1, parked: 0, oldest_waiting: Some(seconds(6)) };
     assert_eq!(on.store.backlog().await.unwrap(), backlog);
     assert_eq!(on.store.completed().await.unwrap(), 2);
 }

@@ -1,4 +1,5 @@
 mod operators;
+mod parked;
 mod record;
 mod state;
 
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{
     Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventState, EventStore, Insertion, Lease, NewEvent,
-    Purge, Replay, StoreError, StoredEvent,
+    ParkLimits, ParkOutcome, ParkedToken, Purge, Replay, StoreError, StoredEvent,
 };
 use crate::clock::{Clock, SystemClock};
 use record::{Phase, Record};
@@ -24,7 +25,8 @@ const DEFAULT_CAPACITY: usize = 100_000;
 ///
 /// It forgets everything when the process ends. Within its capacity it forgets the events that ended first,
 /// never one that is not finished; when only unfinished ones are left it refuses new ones, which the provider
-/// then tries again. In inline mode a completed event takes about 200 bytes.
+/// then tries again. In inline mode a completed event takes about 200 bytes. It parks at most as many tokens as it
+/// remembers events.
 pub struct MemoryStore {
     capacity: usize,
     clock: Arc<dyn Clock>,
@@ -204,6 +206,20 @@ impl EventStore for MemoryStore {
 
     async fn completed(&self) -> Result<u64, StoreError> {
         Ok(self.state().count(EventState::Completed))
+    }
+
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        let (token, now) = (token.bounded(), self.clock.now());
+        let limits = ParkLimits { in_all: limits.in_all.min(self.capacity), ..limits };
+        Ok(self.state().parked.park(token, limits, now))
+    }
+
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        Ok(self.state().parked.list(after, limit))
+    }
+
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.state().parked.unpark(id))
     }
 }
 

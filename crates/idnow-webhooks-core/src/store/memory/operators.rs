@@ -82,6 +82,7 @@ impl State {
             waiting: self.events.values().filter(waiting).count() as u64,
             running: self.count(EventState::Running),
             dead: self.count(EventState::Dead),
+            parked: self.parked.len() as u64,
             oldest_waiting: oldest.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::after;
+use super::parked::Parked;
 use super::record::{Details, Phase, Record};
 use crate::json::Json;
 use crate::store::{
@@ -20,6 +21,7 @@ pub(super) struct State {
     pub(super) events: HashMap<Arc<str>, Record>,
     /// Ids in the order in which their events ended.
     pub(super) ended: VecDeque<Arc<str>>,
+    pub(super) parked: Parked,
     /// Unfinished events that a worker may claim, by the time to look at them and their position.
     queue: BTreeMap<(DateTime<Utc>, i64), Arc<str>>,
     sessions: HashMap<Arc<str>, Session>,

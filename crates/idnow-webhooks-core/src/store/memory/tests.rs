@@ -183,3 +183,24 @@ async fn a_capacity_of_nothing_holds_one() {
     assert!(matches!(store.insert(event("b")).await, Err(StoreError::Full(1))));
     assert_eq!(store.len(), 1);
 }
+
+#[tokio::test]
+async fn parked_tokens_are_bounded_by_the_capacity_and_leave_nothing_behind() {
+    let (store, clock) = with_capacity(3);
+    let token = |id: usize| ParkedToken {
+        audience: format!("audience-{}", id % 5),
+        ..ParkedToken::new(id.to_string(), Evidence::new("a.b.c", None), DateTime::UNIX_EPOCH)
+    };
+    for id in 0..20 {
+        let dropped = u64::from(id >= 3);
+        let parked = store.park(token(id), ParkLimits::default()).await.unwrap();
+        assert_eq!(parked, ParkOutcome::New { dropped });
+        assert_eq!(store.state().parked.sizes(), [3.min(id + 1); 4]);
+        clock.advance(1);
+    }
+    assert!(store.is_empty(), "they are no events");
+    let limits = ParkLimits { keep: Duration::from_secs(1), ..ParkLimits::default() };
+    assert_eq!(store.park(token(20), limits).await.unwrap(), ParkOutcome::New { dropped: 3 });
+    assert!(store.unpark("20").await.unwrap());
+    assert_eq!(store.state().parked.sizes(), [0; 4]);
+}

@@ -77,6 +77,18 @@ impl EventStore for Flaky {
     async fn completed(&self) -> Result<u64, StoreError> {
         self.up()?.completed().await
     }
+
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        self.up()?.park(token, limits).await
+    }
+
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        self.up()?.parked(after, limit).await
+    }
+
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError> {
+        self.up()?.unpark(id).await
+    }
 }
 
 #[tokio::test(start_paused = true)]
