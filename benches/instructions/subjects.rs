@@ -239,7 +239,7 @@ fn insert<S: EventStore>(open: impl FnOnce(&Runtime) -> S) {
     let events = |numbers: std::ops::Range<u128>| -> Vec<NewEvent> {
         let events = numbers.map(|number| {
             let event = SampleEvent::completed().with_event_id(id(number)).with_session_id(id(!number));
-            NewEvent::from_json(&event.data().to_string()).unwrap()
+            NewEvent::from_json(&event.data().to_string())
         });
         events.collect()
     };

@@ -29,7 +29,7 @@ impl Row {
 
 /// The same as the store takes it.
 pub fn event() -> NewEvent {
-    NewEvent::from_json(&data(&Uuid::new_v4(), &Uuid::new_v4())).unwrap()
+    NewEvent::from_json(&data(&Uuid::new_v4(), &Uuid::new_v4()))
 }
 
 pub fn events(number: usize) -> Vec<NewEvent> {

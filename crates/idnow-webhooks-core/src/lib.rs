@@ -53,7 +53,7 @@ pub use receiver::{AsOf, Head, PeerAddr, Receiver, ReceiverBuilder, ReceiverErro
 pub use router::{EventRouter, Failure, RepeatedHandler};
 pub use secret::Secret;
 pub use verifier::{
-    ClaimsError, Mismatch, MismatchKind, PolicyError, TokenError, Untrusted, VerifiedToken, Verifier, VerifierBuilder,
-    VerifyError,
+    ClaimsError, Mismatch, MismatchKind, PolicyError, TokenError, Untrusted, VerifiedToken, Verifier,
+    VerifierBuilder, VerifyError,
 };
 pub use worker::{Worker, WorkerBuilder, WorkerError};

@@ -141,7 +141,9 @@ pub(crate) fn has_compact_form(text: &[u8]) -> bool {
     Segments::split(text).is_ok_and(|segments| {
         !segments.header.is_empty()
             && !segments.claims.is_empty()
-            && [segments.header, segments.claims, segments.signature].iter().all(|part| part.iter().all(is_base64url))
+            && [segments.header, segments.claims, segments.signature]
+                .iter()
+                .all(|part| part.iter().all(is_base64url))
     })
 }
 

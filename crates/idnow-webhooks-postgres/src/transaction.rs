@@ -89,7 +89,7 @@ impl PostgresStore {
     /// let worker = Worker::builder(store.clone(), handlers).start()?;
     /// # use idnow_webhooks_core::store::{EventStore, NewEvent};
     /// # let event = idnow_webhooks_testkit::SampleEvent::completed();
-    /// # store.insert(NewEvent::from_json(&event.data().to_string()).ok_or("no event")?).await?;
+    /// # store.insert(NewEvent::from_json(&event.data().to_string())).await?;
     /// # while store.completed().await? == 0 {
     /// #     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     /// # }

@@ -36,7 +36,7 @@ use crate::writer::Task;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("events.db");
 /// let store = SqliteStore::open(&path).await?;
-/// let event = NewEvent::from_json(r#"{"eventId": "1", "eventName": "session.created"}"#).ok_or("no id")?;
+/// let event = NewEvent::from_json(r#"{"eventId": "1", "eventName": "session.created"}"#);
 /// assert_eq!(store.insert(event.clone()).await?, Insertion::New);
 /// assert_eq!(store.insert(event).await?, Insertion::Duplicate);
 /// # Ok(())
@@ -196,7 +196,7 @@ mod tests {
         drop(crashed);
         let store =
             SqliteStore::new(database, queue, [(); 2].map(|()| tokio::spawn(async {}).abort_handle()));
-        let event = NewEvent::from_json(r#"{"eventId": "1", "eventName": "session.created"}"#).unwrap();
+        let event = NewEvent::from_json(r#"{"eventId": "1", "eventName": "session.created"}"#);
         let error = store.insert(event).await.unwrap_err();
         assert!(error.to_string().contains("restart"), "{error}");
         assert!(store.check().await.is_err());

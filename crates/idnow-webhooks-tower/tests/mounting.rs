@@ -142,8 +142,8 @@ mod extractor {
         let provider = Provider::new();
         let forged = provider.clone().with_audience("https://shop.example/").token(&SampleEvent::completed());
         let (status, body) = answer(receiver(), "/completed", forged).await;
-        assert_eq!(status, 401);
-        assert!(body.contains(r#""code":"token_refused""#), "{body}");
+        assert_eq!(status, 503);
+        assert!(body.contains(r#""code":"wrong_audience""#), "{body}");
         assert_eq!(answer(receiver(), "/any", "no token".into()).await.0, 400);
 
         let unreadable = SampleEvent::completed().remove("payload.sessionId");

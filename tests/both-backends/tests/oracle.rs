@@ -42,7 +42,7 @@ fn what_they_sign_we_verify() {
             let (_, others) = their_key(algorithm);
             if !algorithm.is_hmac() {
                 assert_eq!(
-                    verify(&token, &others, algorithm).unwrap_err().check(),
+                    verify(&token, &others, algorithm).unwrap_err().code(),
                     "signature",
                     "{algorithm} {name}"
                 );
@@ -93,7 +93,7 @@ fn on_damaged_signatures_all_agree() {
             damaged[bit / 8] ^= 1 << (bit % 8);
             let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(damaged));
             assert_eq!(
-                verify(&token, &keys, algorithm).unwrap_err().check(),
+                verify(&token, &keys, algorithm).unwrap_err().code(),
                 "signature",
                 "{algorithm} {bit}"
             );

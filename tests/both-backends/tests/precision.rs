@@ -52,7 +52,7 @@ fn times_are_read_in_each_spelling_of_a_number() {
         "[]",
         "true",
     ] {
-        assert_eq!(with("exp", text).unwrap_err().check(), "form", "{text}");
+        assert_eq!(with("exp", text).unwrap_err().code(), "malformed_token", "{text}");
     }
 }
 
@@ -63,7 +63,7 @@ fn a_number_in_disguise_is_refused() {
         for number in ["1767861339", "9999999999999999999999", "x", ""] {
             let disguised = json!({ "$serde_json::private::Number": number }).to_string();
             let result = with(claim, &disguised);
-            assert_eq!(result.unwrap_err().check(), "form", "{claim} {disguised}");
+            assert_eq!(result.unwrap_err().code(), "malformed_token", "{claim} {disguised}");
         }
     }
     let disguised = json!({ "$serde_json::private::Number": "7" }).to_string();
@@ -84,7 +84,7 @@ fn repeated_members_and_depth_are_still_found() {
     ] {
         let text = claims().to_string();
         let text = format!("{},{more}}}", text.strip_suffix('}').unwrap());
-        assert_eq!(verify_text(&text).unwrap_err().check(), "form", "{more}");
+        assert_eq!(verify_text(&text).unwrap_err().code(), "malformed_token", "{more}");
     }
 }
 

@@ -43,7 +43,7 @@ fn every_algorithm_verifies_all_the_same() {
         };
         let forged = stranger.with_key_id(idnow_webhooks_both_backends::KEY_ID).sign(&claims());
         assert_eq!(
-            verify(&forged, &key.key_set(), algorithm).unwrap_err().check(),
+            verify(&forged, &key.key_set(), algorithm).unwrap_err().code(),
             "signature",
             "{algorithm}"
         );

@@ -9,7 +9,7 @@ use idnow_webhooks_core::{Admission, RequiredHeader};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey, compact};
 
 /// Values that parsers of headers and bodies like to disagree about.
-const ODD: [&str; 12] = [
+const ODD: [&str; 13] = [
     "",
     " ",
     "\t",
@@ -22,6 +22,7 @@ const ODD: [&str; 12] = [
     "identity",
     "\u{e9}\u{fc}",
     "a,b",
+    "198.51.100.1",
 ];
 
 fn corpus(provider: &Provider) -> Vec<(String, Request<Body>)> {

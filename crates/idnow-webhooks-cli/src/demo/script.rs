@@ -90,20 +90,20 @@ impl Stage<'_> {
 
     async fn forgeries(&mut self, forger: &Forger) -> Result<(), Failure> {
         self.report.chapter("Forgeries")?;
-        let refused = ["401 token_refused"];
-        for (what, token) in [
-            ("the payload was tampered with", forger.tampered()),
-            ("signed with another key", forger.by_another_key()),
-            ("alg: none", forger.unsigned()),
-            ("HS256 with the public key as secret", forger.by_the_public_key()),
+        for (what, token, refused) in [
+            ("the payload was tampered with", forger.tampered(), "401 false_signature"),
+            ("signed with another key", forger.by_another_key(), "401 false_signature"),
+            ("alg: none", forger.unsigned(), "401 wrong_algorithm"),
+            ("HS256 with the public key as secret", forger.by_the_public_key(), "401 wrong_algorithm"),
         ] {
-            self.forge(what, token, KNOWN, &refused).await?;
+            self.forge(what, token, KNOWN, &[refused]).await?;
         }
         self.site.set_clock_ahead(TWO_HOURS);
-        self.forge("expired: genuine, but two hours old", forger.genuine(), KNOWN, &refused).await?;
+        self.forge("expired: genuine, but two hours old", forger.genuine(), KNOWN, &["503 expired"]).await?;
         self.site.set_clock_ahead(0);
         self.provider.event_for(&self.wire.url_of_somebody_else()).await?;
         let token = self.wire.token_of_somebody_else();
+        let refused = ["503 wrong_audience"];
         self.forge("genuine, but made for another receiver", token, KNOWN, &refused).await?;
         let refused = ["403 source_not_allowed"];
         self.forge("genuine, but from a stranger's address", forger.genuine(), STRANGER, &refused).await?;
@@ -123,7 +123,7 @@ impl Stage<'_> {
         self.forge("signed with the key that was revoked", forger.genuine(), KNOWN, &unknown).await?;
         self.stop().await?;
         self.start().await?;
-        let refused = ["401 token_refused"];
-        self.forge("... once the receiver has started anew", forger.genuine(), KNOWN, &refused).await
+        let unknown = ["503 unknown_key"];
+        self.forge("... once the receiver has restarted", forger.genuine(), KNOWN, &unknown).await
     }
 }

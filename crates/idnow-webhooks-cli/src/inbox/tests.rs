@@ -187,7 +187,7 @@ async fn dead_letters(count: usize) -> MemoryStore {
     let store = MemoryStore::new();
     for number in 0..count {
         let sample = SampleEvent::completed().with_event_id(format!("event-{number}"));
-        let mut event = NewEvent::from_json(&sample.data().to_string()).unwrap();
+        let mut event = NewEvent::from_json(&sample.data().to_string());
         event.evidence = Some(Arc::new(Evidence::new("aaa.bbb.ccc", Some(r#"{"kty":"RSA"}"#.into()))));
         store.insert(event).await.unwrap();
     }

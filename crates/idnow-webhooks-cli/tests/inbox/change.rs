@@ -126,7 +126,7 @@ async fn many_events_are_purged_in_steps() {
     for _ in 0..1201 {
         let store = inbox.store.clone();
         adding.spawn(async move {
-            let event = NewEvent::from_json(&SampleEvent::completed().data().to_string()).unwrap();
+            let event = NewEvent::from_json(&SampleEvent::completed().data().to_string());
             let idnow_webhooks::store::Beginning::Run(lease) = store.begin(event, LEASE).await.unwrap()
             else {
                 panic!("the event is not new");

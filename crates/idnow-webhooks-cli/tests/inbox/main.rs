@@ -46,7 +46,7 @@ impl Inbox {
     }
 
     async fn insert(&self, event: &SampleEvent, evidence: Option<Evidence>) -> String {
-        let mut new = NewEvent::from_json(&event.data().to_string()).unwrap();
+        let mut new = NewEvent::from_json(&event.data().to_string());
         new.evidence = evidence.map(Arc::new);
         assert_eq!(self.store.insert(new).await.unwrap(), Insertion::New);
         event.event_id().to_owned()

@@ -15,7 +15,7 @@ async fn a_database_is_looked_after_like_a_file() {
     let mut ids = Vec::new();
     for _ in 0..3 {
         let event = SampleEvent::completed();
-        store.insert(NewEvent::from_json(&event.data().to_string()).unwrap()).await.unwrap();
+        store.insert(NewEvent::from_json(&event.data().to_string())).await.unwrap();
         ids.push(event.event_id().to_owned());
     }
     for claimed in store.claim(Claim { limit: 3, lease: LEASE, order: SessionOrder::Any }).await.unwrap() {

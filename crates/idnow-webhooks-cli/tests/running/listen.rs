@@ -162,9 +162,9 @@ async fn a_sandbox_is_believed_without_configuration() {
         assert_eq!(listener.json()["kind"], "event");
     }
     let token = provider.clone().with_audience("https://elsewhere.example/h").token(&SampleEvent::created());
-    assert_eq!(post(&url, token).await.status(), 401);
+    assert_eq!(post(&url, token).await.status(), 503);
     let refused = listener.json();
-    assert_eq!(refused["code"], "token_refused");
+    assert_eq!(refused["code"], "wrong_audience");
     assert!(refused["reason"].as_str().unwrap().contains(&url), "what was expected is told: {refused}");
 
     // A key that the sandbox makes is believed at once, not only after the usual ten seconds.

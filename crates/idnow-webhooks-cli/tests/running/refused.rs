@@ -1,5 +1,6 @@
 use idnow_webhooks::keys::Algorithm;
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey, compact};
+use serde_json::json;
 
 use super::listen::{AUDIENCE, Setup, client, post};
 use super::target::Target;
@@ -7,51 +8,64 @@ use super::target::Target;
 /// What no forgery may get printed.
 const MARK: &str = "FORGED-1234";
 
-fn marked(provider: &Provider) -> Vec<(&'static str, u16, &'static str, String)> {
+/// Tokens whose signature does not hold.
+fn forged(provider: &Provider) -> Vec<(&'static str, u16, &'static str, String)> {
     let event = SampleEvent::completed().set("payload.note", MARK);
     let token = |provider: Provider| provider.token(&event);
-    let wrong_key = SigningKey::shared_other().with_key_id(provider.key().key_id().unwrap());
+    let known = provider.key().key_id().unwrap();
+    let wrong_key = SigningKey::shared_other().with_key_id(known);
+    let secret = SigningKey::from_secret(Algorithm::Hs256, "x".repeat(32)).with_key_id(known);
     let claims = provider.claims(&event).to_string();
     let genuine = provider.token(&SampleEvent::completed());
     let claims_of = token(provider.clone());
     let parts: Vec<_> = genuine.split('.').collect();
     let tampered = [parts[0], claims_of.split('.').nth(1).unwrap(), parts[2]].join(".");
-    let old = provider.token_with(&event, |claims| {
-        for name in ["iat", "exp"] {
-            let time = claims[name].as_i64().unwrap() - 10_000_000;
-            claims.insert(name.to_owned(), time.into());
-        }
-    });
-    let ahead = provider.token_with(&event, |claims| {
-        for name in ["iat", "exp"] {
-            let time = claims[name].as_i64().unwrap() + 123_456;
-            claims.insert(name.to_owned(), time.into());
-        }
-    });
+    let odd = json!({ "alg": MARK, "kid": known }).to_string();
     vec![
-        ("signature", 401, "token_refused", tampered),
-        ("signature", 401, "token_refused", token(provider.clone().with_key(wrong_key))),
-        ("issuer", 401, "token_refused", token(provider.clone().with_issuer(MARK))),
-        ("audience", 401, "token_refused", token(provider.clone().with_audience(MARK))),
-        ("algorithm", 401, "token_refused", compact(format!(r#"{{"alg":"{MARK}"}}"#), &claims, "")),
-        ("algorithm", 401, "token_refused", compact(r#"{"alg":"none"}"#, &claims, "")),
-        (
-            "algorithm",
-            401,
-            "token_refused",
-            token(provider.clone().with_key(SigningKey::from_secret(Algorithm::Hs256, "x".repeat(32)))),
-        ),
-        ("expired", 401, "token_refused", old),
-        ("valid only in the future", 503, "not_yet_valid", ahead),
+        ("signature", 401, "false_signature", tampered),
+        ("signature", 401, "false_signature", token(provider.clone().with_key(wrong_key.clone()))),
+        ("signature", 401, "false_signature", token(provider.clone().with_key(wrong_key).with_issuer(MARK))),
+        ("algorithm", 401, "wrong_algorithm", compact(r#"{"alg":"none"}"#, &claims, "")),
+        ("algorithm", 401, "wrong_algorithm", compact(odd, &claims, "")),
+        ("algorithm", 401, "wrong_algorithm", token(provider.clone().with_key(secret))),
         ("three segments", 400, "malformed_token", MARK.to_owned()),
-        ("claims", 400, "malformed_token", compact(r#"{"alg":"RS256"}"#, MARK, "x")),
         ("header", 400, "malformed_token", compact(format!(r#"{{"{MARK}":1}}"#), &claims, "x")),
+        ("key", 503, "unknown_key", compact(r#"{"alg":"RS256"}"#, MARK, "x")),
         (
             "key",
-            401,
-            "token_refused",
+            503,
+            "keys_unavailable",
             token(provider.clone().with_key(SigningKey::shared_other().with_key_id(MARK))),
         ),
+    ]
+}
+
+/// Tokens whose signature holds, and that do not fit. The error quotes what they say.
+fn genuine(provider: &Provider) -> Vec<(&'static str, u16, &'static str, String)> {
+    let event = SampleEvent::completed();
+    let moved = |seconds: i64| {
+        provider.token_with(&event, |claims| {
+            for name in ["iat", "exp"] {
+                let time = claims[name].as_i64().unwrap() + seconds;
+                claims.insert(name.to_owned(), time.into());
+            }
+        })
+    };
+    vec![
+        (
+            r#"seen "https://shop.example""#,
+            503,
+            "wrong_issuer",
+            provider.clone().with_issuer("https://shop.example").token(&event),
+        ),
+        (
+            r#"seen ["https://shop.example"]; IDNOW_AUDIENCE"#,
+            503,
+            "wrong_audience",
+            provider.clone().with_audience("https://shop.example").token(&event),
+        ),
+        ("expired", 503, "expired", moved(-10_000_000)),
+        ("ahead", 503, "not_yet_valid", moved(123_456)),
     ]
 }
 
@@ -62,9 +76,9 @@ async fn a_forgery_is_refused_and_nothing_of_it_is_printed() {
     let mut setup = Setup::new(&["--forward-to", &target.url], &[("IDNOW_JWKS_MIN_REFRESH_SECONDS", "1")]);
     // Keys are fetched again only when they are a second old.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let forgeries = marked(&setup.provider);
-    let count = forgeries.len();
-    for (what, status, code, token) in forgeries {
+    let refused = [forged(&setup.provider), genuine(&setup.provider)].concat();
+    let count = refused.len();
+    for (what, status, code, token) in refused {
         let response = post(&setup.url, token.clone()).await;
         assert_eq!(response.status(), status, "{what}");
         let problem: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
@@ -79,9 +93,7 @@ async fn a_forgery_is_refused_and_nothing_of_it_is_printed() {
     }
     assert!(target.got().is_empty(), "nothing of it was sent on");
     let ended = setup.listener.stop();
-    for piece in [MARK, "123456", "123396", "10000000", "99964"] {
-        assert!(!ended.out.contains(piece) && !ended.err.contains(piece), "{piece}: {ended:?}");
-    }
+    assert!(!ended.out.contains(MARK) && !ended.err.contains(MARK), "{ended:?}");
     assert!(
         ended.out.ends_with(&format!(
             "{{\"kind\":\"stopped\",\"events\":0,\"refused\":{count},\"notTaken\":0}}\n"
@@ -105,13 +117,12 @@ async fn what_is_no_delivery_is_told_too() {
         ("/other", None, "application/jwt", 404, "other_path"),
         (at, None, "application/jwt", 401, "unauthorized"),
         (at, Some("wrong-secret"), "application/jwt", 401, "unauthorized"),
-        (at, Some("hunter2"), "text/plain", 415, "unsupported_media_type"),
     ] {
         assert_eq!(send(path, header, media_type).await, status);
         let line = setup.listener.json();
         assert_eq!((&line["kind"], &line["code"]), (&"refused".into(), &code.into()), "{line}");
     }
-    assert_eq!(send(at, Some("hunter2"), "application/jwt").await, 200);
+    assert_eq!(send(at, Some("hunter2"), "text/plain").await, 200);
     assert_eq!(client().get(&setup.url).send().await.unwrap().status(), 405);
     let ended = setup.listener.stop();
     assert!(!ended.out.contains("hunter2") && !ended.out.contains("wrong-secret"), "{}", ended.out);

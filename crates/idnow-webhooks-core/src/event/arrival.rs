@@ -1,4 +1,4 @@
-use super::{RawEvent, RawPayload, Run, Subject, Unreadable};
+use super::{RawEvent, Run, Subject, Unreadable};
 use crate::json::Json;
 
 /// What a genuine token brings: an event, or what cannot be read as one.
@@ -43,7 +43,7 @@ impl Arrival {
     pub(crate) fn subject(&self) -> Subject<'_> {
         match self {
             Self::Event(event) => event.payload.subject(),
-            Self::Unreadable(event) => event.payload.as_ref().map(RawPayload::subject).unwrap_or_default(),
+            Self::Unreadable(event) => Subject::read(event.payload()),
         }
     }
 

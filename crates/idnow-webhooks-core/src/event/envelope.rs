@@ -68,42 +68,37 @@ pub type RawEvent = Event<RawPayload>;
 pub struct RawPayload(Json);
 
 impl RawPayload {
-    pub(super) fn new(text: Json) -> Self {
-        Self(text)
-    }
-
     /// The text, exactly as it was signed.
     pub fn get(&self) -> &str {
         self.0.get()
     }
 
-    /// The ids of flow and session, as far as they can be read.
     pub(crate) fn subject(&self) -> Subject<'_> {
-        json::object(self.get()).map(|members: SubjectMembers<'_>| members.read()).unwrap_or_default()
+        Subject::read(self.get())
     }
 }
 
-/// Whom an event is about.
+/// Whom an event is about: the ids of flow and session, as far as they can be read.
 #[derive(Default)]
 pub(crate) struct Subject<'a> {
     pub(crate) flow_id: Option<Cow<'a, str>>,
     pub(crate) session_id: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SubjectMembers<'a> {
-    #[serde(borrow, default)]
-    flow_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    session_id: Option<&'a RawValue>,
-}
-
-impl<'a> SubjectMembers<'a> {
-    fn read(self) -> Subject<'a> {
-        Subject {
-            flow_id: self.flow_id.and_then(|raw| flexible::text_or_number(raw.get())),
-            session_id: self.session_id.and_then(|raw| json::text(raw.get())),
+impl<'a> Subject<'a> {
+    pub(super) fn read(payload: &'a str) -> Self {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Members<'a> {
+            #[serde(borrow, default)]
+            flow_id: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            session_id: Option<&'a RawValue>,
+        }
+        let Ok(Members { flow_id, session_id }) = json::object(payload) else { return Self::default() };
+        Self {
+            flow_id: flow_id.and_then(|raw| flexible::text_or_number(raw.get())),
+            session_id: session_id.and_then(|raw| json::text(raw.get())),
         }
     }
 }
@@ -230,7 +225,6 @@ impl RawEvent {
             event_name: Some(self.name.clone()),
             environment: Some(self.environment.clone()),
             reason: unreadable::short(reason),
-            payload: Some(self.payload.clone()),
             data: self.data.clone(),
         }
     }

@@ -13,8 +13,8 @@ mod unreadable;
 
 pub(crate) use arrival::Arrival;
 pub(crate) use envelope::Subject;
-pub(crate) use flexible::UNREADABLE_PREFIX;
 pub use envelope::{Event, EventPayload, RawEvent, RawPayload};
+pub(crate) use flexible::UNREADABLE_PREFIX;
 pub use run::Run;
 pub use session::{
     Session, SessionAborted, SessionCompleted, SessionCreated, SessionError, SessionExpired, SessionStatus,

@@ -178,9 +178,9 @@ fn what_cannot_be_read_names_the_member_and_keeps_the_text() {
         data["eventId"] = json!(id);
         assert_eq!(read(&data).unwrap_err().event_id, None, "{id:?}");
     }
-    assert_eq!(RawEvent::from_json("null").unwrap_err().reason(), "not an object");
+    assert_eq!(RawEvent::from_json("null").unwrap_err().reason(), "not a JSON object");
     let positional = json!(["1", "n", "1", 1, "1", "2026-01-08T08:35:37Z", "e", {}]);
-    assert_eq!(RawEvent::from_json(&positional.to_string()).unwrap_err().reason(), "not an object");
+    assert_eq!(RawEvent::from_json(&positional.to_string()).unwrap_err().reason(), "not a JSON object");
 }
 
 #[test]

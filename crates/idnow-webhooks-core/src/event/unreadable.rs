@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{RawPayload, flexible};
+use super::flexible;
 use crate::json::{self, Json};
 use crate::one_line::one_line;
 
@@ -22,7 +22,6 @@ pub struct Unreadable {
     /// `environment`, if at least that could be read.
     pub environment: Option<String>,
     pub(super) reason: Arc<str>,
-    pub(super) payload: Option<RawPayload>,
     pub(super) data: Json,
 }
 
@@ -45,24 +44,27 @@ impl Unreadable {
             #[serde(default, deserialize_with = "flexible::optional_text")]
             environment: Option<String>,
         }
-        #[derive(Deserialize)]
-        struct Payload<'a> {
-            #[serde(borrow, default)]
-            payload: Option<&'a RawValue>,
-        }
         let text = data.get();
         let event_id = json::object(text).ok().and_then(|Id { id }| id);
         let event_id = event_id.filter(|id| flexible::is_usable_id(id));
         let event_name = json::object(text).ok().and_then(|Name { name }| name);
         let environment = json::object(text).ok().and_then(|Environment { environment }| environment);
-        let payload = json::object(text).ok().and_then(|Payload { payload }| payload);
-        let payload = payload.map(|raw| RawPayload::new(data.piece(raw.get())));
-        Self { event_id, event_name, environment, reason: short(reason), payload, data }
+        Self { event_id, event_name, environment, reason: short(reason), data }
     }
 
     /// The text of `data`, exactly as it was signed.
     pub fn json(&self) -> &str {
         self.data.get()
+    }
+
+    /// What may be its payload.
+    pub(super) fn payload(&self) -> &str {
+        #[derive(Deserialize)]
+        struct Payload<'a> {
+            #[serde(borrow, default)]
+            payload: Option<&'a RawValue>,
+        }
+        json::object(self.json()).map_or("", |Payload { payload }| payload.map_or("", RawValue::get))
     }
 
     pub(crate) fn data(&self) -> &Json {

@@ -50,7 +50,9 @@ impl Inner {
         }
         let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
         match encodings.find(|value| is_encoded(value)) {
-            Some(encoding) => Err(Refusal::Encoding(Untrusted::new(&String::from_utf8_lossy(encoding.as_bytes())))),
+            Some(encoding) => {
+                Err(Refusal::Encoding(Untrusted::new(&String::from_utf8_lossy(encoding.as_bytes()))))
+            }
             None => Ok(()),
         }
     }

@@ -89,7 +89,10 @@ pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
     ];
     tell(|| {
         for (state, events) in events {
-            #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 events the last digit does not matter")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "beyond 2^53 events the last digit does not matter"
+            )]
             metrics::gauge!(BACKLOG, "state" => state).set(events as f64);
         }
         metrics::gauge!(STORE_UP).set(1.0);
@@ -149,7 +152,9 @@ pub(crate) fn job_panicked(lease: &Lease, panic: &str) {
 }
 
 pub(crate) fn worker_panicked(panic: &str) {
-    tell(|| tracing::error!(target: WORKER, reason = panic, "the worker panicked, and goes on: please report this"));
+    tell(
+        || tracing::error!(target: WORKER, reason = panic, "the worker panicked, and goes on: please report this"),
+    );
 }
 
 pub(crate) fn order(event: &ClaimedEvent) {

@@ -202,7 +202,8 @@ impl Policy {
             return Err(MismatchKind::Issuer { expected, seen });
         }
         if !claims.audiences.iter().any(|name| self.audiences.iter().any(|expected| expected == name)) {
-            let seen = claims.audiences.iter().take(MAX_SEEN_AUDIENCES).map(|name| Untrusted::new(name)).collect();
+            let seen =
+                claims.audiences.iter().take(MAX_SEEN_AUDIENCES).map(|name| Untrusted::new(name)).collect();
             return Err(MismatchKind::Audience { expected: self.audiences.clone(), seen });
         }
         self.check_times(claims, now.timestamp())
@@ -227,7 +228,11 @@ impl Policy {
             if let Some(time) = time
                 && time > now.saturating_add(leeway)
             {
-                return Err(MismatchKind::NotYetValid { claim, seconds_ahead: time.saturating_sub(now), leeway });
+                return Err(MismatchKind::NotYetValid {
+                    claim,
+                    seconds_ahead: time.saturating_sub(now),
+                    leeway,
+                });
             }
         }
         Ok(())

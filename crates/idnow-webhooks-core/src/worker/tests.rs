@@ -42,7 +42,7 @@ fn event(id: &str) -> NewEvent {
         "eventId": id, "eventName": "session.created", "eventSequence": 1, "environment": "staging",
         "payload": {},
     });
-    NewEvent::from_json(&data.to_string()).unwrap()
+    NewEvent::from_json(&data.to_string())
 }
 
 /// Notes when each run began, and does what the script says for it.

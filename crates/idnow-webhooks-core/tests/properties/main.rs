@@ -9,9 +9,9 @@
 )]
 
 mod admission;
+mod answers;
 mod event;
 mod jwks;
-mod media_type;
 mod token;
 
 use proptest::prelude::*;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
 
+use metrics::{Key, KeyName, SharedString, Unit};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -69,10 +70,22 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Capture {
     }
 }
 
-/// A log that panics whenever it is told something with these words.
+/// A log that panics whenever it is told something with these words; with none, at everything.
 struct Broken(&'static str);
 
 impl<S: Subscriber> Layer<S> for Broken {
+    fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        assert!(!self.0.is_empty(), "the log is broken");
+    }
+
+    fn on_enter(&self, _: &Id, _: Context<'_, S>) {
+        assert!(!self.0.is_empty(), "the log is broken");
+    }
+
+    fn on_record(&self, _: &Id, _: &Record<'_>, _: Context<'_, S>) {
+        assert!(!self.0.is_empty(), "the log is broken");
+    }
+
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::new();
         event.record(&mut Visitor(&mut fields));
@@ -82,6 +95,27 @@ impl<S: Subscriber> Layer<S> for Broken {
 
 pub(crate) fn broken_log(words: &'static str) -> DefaultGuard {
     tracing::subscriber::set_default(tracing_subscriber::registry().with(Broken(words)))
+}
+
+/// A metrics recorder that panics at everything.
+pub(crate) struct BrokenMetrics;
+
+impl metrics::Recorder for BrokenMetrics {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        panic!("no {key}: the metrics are broken")
+    }
+
+    fn register_gauge(&self, key: &Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        panic!("no {key}: the metrics are broken")
+    }
+
+    fn register_histogram(&self, key: &Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+        panic!("no {key}: the metrics are broken")
+    }
 }
 
 impl Capture {
@@ -100,7 +134,7 @@ impl Capture {
     /// The one event of the delivery, with the fields of its span; forgets both.
     #[track_caller]
     pub(crate) fn only(&self) -> (Level, Fields) {
-        let events = self.take();
+        let events: Vec<_> = self.take().into_iter().filter(|event| event.level < Level::DEBUG).collect();
         let [Logged { level, fields, .. }] = &events[..] else {
             panic!("expected one event, not {events:?}")
         };

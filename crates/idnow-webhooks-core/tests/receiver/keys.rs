@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use idnow_webhooks_core::keys::Algorithm;
 use idnow_webhooks_core::{EventRouter, Outcome, Receiver, Refusal, Verifier};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
 use serde_json::json;
@@ -72,13 +73,57 @@ async fn the_moment_that_counts_is_the_arrival_and_not_the_end_of_the_body() {
     assert_eq!(keys.arrivals(), [before]);
 }
 
+/// A key server behind a CDN, or with several nodes, lags: its newest answer may lack a key that another node has published.
 #[tokio::test]
-async fn a_key_that_is_not_there_either_is_refused_for_good() {
-    let known = set(&[&SigningKey::shared()]);
-    let keys = ScriptedKeys::new(known.clone(), [Refresh::Brings(known)]);
-    let outcome = rotated().deliver(&receiver(&keys), &SampleEvent::created()).await;
-    assert_eq!((outcome.status().as_u16(), outcome.code()), (401, "token_refused"));
-    assert_eq!(keys.arrivals().len(), 1, "one refresh, then the verdict");
+async fn a_key_that_is_not_there_either_may_come_later() {
+    let (old, new) = (SigningKey::shared(), SigningKey::shared_other());
+    let keys =
+        ScriptedKeys::new(set(&[&old]), [Refresh::Brings(set(&[&old])), Refresh::Brings(set(&[&old, &new]))]);
+    let receiver = receiver(&keys);
+    let event = SampleEvent::created();
+    let outcome = rotated().deliver(&receiver, &event).await;
+    assert_eq!((outcome.status().as_u16(), outcome.code()), (503, "unknown_key"));
+    assert_eq!(keys.arrivals().len(), 1, "one fetch for each delivery");
+    assert_eq!(rotated().deliver(&receiver, &event).await.code(), "handled");
+}
+
+/// With keys that never change, too: a file that is out of date must not lose what it does not know.
+#[tokio::test]
+async fn a_key_that_a_fixed_set_lacks_is_no_forgery() {
+    let receiver = Provider::new().receiver().build().unwrap();
+    for provider in [rotated(), nameless(SigningKey::shared_other())] {
+        let outcome = provider.deliver(&receiver, &SampleEvent::created()).await;
+        assert_eq!((outcome.status().as_u16(), outcome.code()), (503, "unknown_key"));
+    }
+}
+
+/// RFC 7517 advises against new key material under an old id, but it happens.
+#[tokio::test]
+async fn keys_older_than_five_minutes_are_fetched_before_a_signature_is_called_false() {
+    let old = SigningKey::shared();
+    let id = old.key_id().unwrap();
+    let (replaced, curve) =
+        (SigningKey::shared_other().with_key_id(id), SigningKey::generate(Algorithm::Es256).with_key_id(id));
+    for new in [&replaced, &curve] {
+        let provider = Provider::new().with_key(new.clone());
+        let code = async |age: u64, refresh: Option<Refresh>| {
+            let keys = ScriptedKeys::new(set(&[&old]), refresh).aged(Duration::from_secs(age));
+            let verifier = Verifier::builder()
+                .issuer(Provider::ISSUER)
+                .audience(Provider::AUDIENCE)
+                .algorithms([Algorithm::Rs256, Algorithm::Es256])
+                .build()
+                .unwrap();
+            let receiver = Receiver::builder(verifier, keys).handlers(EventRouter::new()).build().unwrap();
+            provider.deliver(&receiver, &SampleEvent::created()).await.code()
+        };
+        let proven = if new.algorithm() == Algorithm::Es256 { "wrong_algorithm" } else { "false_signature" };
+        assert_eq!(code(299, None).await, proven, "no fetch for each forgery");
+        assert_eq!(code(301, Some(Refresh::Brings(set(&[new])))).await, "handled");
+        assert_eq!(code(301, Some(Refresh::FailsWhile(set(&[new])))).await, "handled");
+        assert_eq!(code(301, Some(Refresh::Brings(set(&[&old])))).await, proven);
+        assert_eq!(code(301, Some(Refresh::Fails(Duration::ZERO))).await, "keys_unavailable");
+    }
 }
 
 #[tokio::test]
@@ -87,7 +132,7 @@ async fn refreshed_keys_are_no_excuse_for_a_forgery() {
     let keys = ScriptedKeys::new(set(&[]), [Refresh::Brings(set(&[&impostor]))]);
     let outcome = rotated().deliver(&receiver(&keys), &SampleEvent::created()).await;
     let Outcome::Refused(Refusal::Token(error)) = &outcome else { panic!("{outcome:?}") };
-    assert_eq!(error.check(), "signature");
+    assert_eq!(error.code(), "false_signature");
 }
 
 #[tokio::test]
@@ -112,7 +157,7 @@ async fn a_key_that_somebody_else_fetched_meanwhile_counts() {
     let impostor = SigningKey::shared_other().with_key_id(SigningKey::shared().key_id().unwrap());
     let keys = ScriptedKeys::new(set(&[]), [Refresh::FailsWhile(set(&[&impostor]))]);
     let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
-    assert_eq!(outcome.code(), "token_refused");
+    assert_eq!(outcome.code(), "keys_unavailable");
     let keys = ScriptedKeys::new(set(&[]), [Refresh::FailsWhile(set(&[&SigningKey::shared_other()]))]);
     let outcome = Provider::new().deliver(&receiver(&keys), &SampleEvent::created()).await;
     assert_eq!(outcome.code(), "keys_unavailable");
@@ -128,30 +173,23 @@ async fn a_hanging_key_server_ends_at_the_deadline() {
     assert_eq!(outcome.response().headers()["retry-after"], "1");
 }
 
-/// Only a token that is right in every other respect is worth a look at the key server.
+/// What the keys at hand prove needs no others.
 #[tokio::test]
-async fn tokens_that_fail_anyway_cause_no_traffic() {
+async fn what_is_proven_causes_no_traffic() {
     let keys = ScriptedKeys::new(set(&[&SigningKey::shared()]), []);
     let receiver = receiver(&keys);
-    let (stranger, event) = (rotated(), SampleEvent::created());
-    let claims = stranger.claims(&event).to_string();
+    let claims = rotated().claims(&SampleEvent::created()).to_string();
     let sign = |header: &str| SigningKey::shared_other().sign_raw(header.as_bytes(), claims.as_bytes());
-    let token = stranger.token(&event);
+    let token = rotated().token(&SampleEvent::created());
     let (message, _) = token.rsplit_once('.').unwrap();
+    let known = SigningKey::shared().key_id().unwrap().to_owned();
     for token in [
-        stranger.token_with(&event, |claims| claims["exp"] = 1_600_000_000.into()),
-        stranger.token_with(&event, |claims| claims["exp"] = json!(9_000_000_000_u64)),
-        stranger.token_with(&event, |claims| drop(claims.remove("iat"))),
-        stranger.token_with(&event, |claims| drop(claims.remove("aud"))),
-        stranger.clone().with_audience("https://shop.example/").token(&event),
-        stranger.clone().with_issuer("https://evil.example/").token(&event),
         sign(r#"{"alg":"none","kid":"x"}"#),
-        sign(r#"{"alg":"ES256","kid":"x"}"#),
-        sign(r#"{"alg":"HS256","kid":"x"}"#),
-        sign(r#"{"alg":"RS256","kid":"x","crit":[]}"#),
-        sign(&json!({ "alg": "RS256", "kid": "k".repeat(300) }).to_string()),
+        sign(&json!({ "alg": "ES256", "kid": known }).to_string()),
+        sign(&json!({ "alg": "HS256", "kid": known }).to_string()),
+        sign(&json!({ "alg": "RS256", "kid": known, "crit": [] }).to_string()),
         format!("{message}.***"),
-        format!("{message}.{}", "A".repeat(5000)),
+        sign("{}"),
     ] {
         let outcome = post(&receiver, &[], token).await;
         assert!(outcome.status().is_client_error(), "{outcome:?}");
@@ -176,7 +214,7 @@ async fn only_a_genuine_token_is_told_to_come_later() {
             [Refresh::Brings(set(&[&SigningKey::shared(), &SigningKey::shared_other()]))],
         );
         let receiver = receiver(&keys);
-        assert_eq!(post(&receiver, &[], early(&forged, claim)).await.code(), "token_refused");
+        assert_eq!(post(&receiver, &[], early(&forged, claim)).await.code(), "false_signature");
         assert_eq!(post(&receiver, &[], early(&Provider::new(), claim)).await.code(), "not_yet_valid");
         assert!(keys.arrivals().is_empty());
         assert_eq!(
@@ -204,7 +242,7 @@ async fn a_token_that_names_no_key_may_be_of_any_that_is_published() {
 
 /// None of the keys at hand fits: the right one may have been published just now.
 #[tokio::test]
-async fn a_token_that_names_no_key_is_refused_only_with_fresh_keys() {
+async fn a_token_that_names_no_key_is_never_refused_for_good() {
     let (old, new) = (SigningKey::shared(), SigningKey::shared_other());
     let event = SampleEvent::created();
 
@@ -216,7 +254,7 @@ async fn a_token_that_names_no_key_is_refused_only_with_fresh_keys() {
 
     let keys = ScriptedKeys::new(set(&[&old]), [Refresh::Brings(set(&[&old]))]);
     let outcome = nameless(new.clone()).deliver(&receiver(&keys), &event).await;
-    assert_eq!((outcome.status().as_u16(), outcome.code()), (401, "token_refused"));
+    assert_eq!((outcome.status().as_u16(), outcome.code()), (503, "unknown_key"));
     assert_eq!(keys.arrivals().len(), 1);
 
     let keys = ScriptedKeys::new(set(&[&old]), [Refresh::Fails(Duration::from_secs(4))]);

@@ -1,15 +1,16 @@
 //! What is logged: one line that explains a refusal, and never a token, a secret or a body.
 
 use std::io;
+use std::time::Duration;
 
 use idnow_webhooks_core::keys::{Algorithm, KeySet, StaticKeys};
 use idnow_webhooks_core::{Admission, EventRouter, HandlerError, Receiver, RequiredHeader, Secret, Verifier};
 use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
 use tracing::Level;
 
-use crate::capture::Capture;
+use crate::capture::{BrokenMetrics, Capture};
 use crate::scripted::ScriptedStore;
-use crate::{DEADLINE, counting, post};
+use crate::{DEADLINE, counting, post, runs};
 
 async fn refused_by_handler(provider: &Provider, result: fn() -> Result<(), HandlerError>) {
     let receiver =
@@ -25,42 +26,58 @@ async fn every_refusal_is_one_event_that_explains_itself() {
     let event = SampleEvent::completed();
     let stranger = provider.clone().with_key(SigningKey::shared_other());
     let forger = SigningKey::shared_other().with_key_id(SigningKey::shared().key_id().unwrap());
-    let old = |claims: &mut serde_json::Map<String, serde_json::Value>| claims["exp"] = 1_600_000_000.into();
-    for (lines, token, (outcome, status, check, reason)) in [
-        (vec![], "x".to_owned(), ("malformed_token", "400", "form", "three segments")),
-        (vec![], stranger.token(&event), ("token_refused", "401", "key", "known ids are [")),
+    let old = |claims: &mut serde_json::Map<String, serde_json::Value>| {
+        claims["iat"] = 1_600_000_000.into();
+        claims["exp"] = 1_600_003_600.into();
+    };
+    for (lines, token, (outcome, status, level, reason)) in [
+        (vec![], "x".to_owned(), ("malformed_token", "400", Level::WARN, "three segments")),
+        (vec![], stranger.token(&event), ("unknown_key", "503", Level::WARN, "known ids are [")),
         (
             vec![],
             provider.clone().with_key(forger).token(&event),
-            ("token_refused", "401", "signature", "does not hold"),
+            ("false_signature", "401", Level::WARN, "does not hold"),
         ),
-        (vec![], provider.token_with(&event, old), ("token_refused", "401", "expiry", "leeway is 60 s")),
+        (vec![], provider.token_with(&event, old), ("expired", "503", Level::ERROR, "IDNOW_LEEWAY_SECONDS")),
         (
             vec![],
             provider.clone().with_audience("a\nb").token(&event),
-            ("token_refused", "401", "audience", r"a\nb"),
+            ("wrong_audience", "503", Level::ERROR, r#"seen ["a\nb"]; IDNOW_AUDIENCE"#),
         ),
         (
             vec![],
             provider.clone().with_issuer("i").token(&event),
-            ("token_refused", "401", "issuer", "expected one of"),
+            ("wrong_issuer", "503", Level::ERROR, "expected one of"),
         ),
-        (vec![], "x".repeat(6000), ("body_too_large", "413", "", "5000 bytes")),
-        (vec![("content-type", "text/x")], String::new(), ("unsupported_media_type", "415", "", "text/x")),
-        (vec![("content-encoding", "gzip")], String::new(), ("unsupported_media_type", "415", "", "gzip")),
+        (
+            vec![],
+            provider.token_with(&event, |claims| drop(claims.remove("aud"))),
+            ("unusable_claims", "503", Level::ERROR, "claim `aud` is missing"),
+        ),
+        (vec![], "x".repeat(6000), ("body_too_large", "413", Level::WARN, "5000 bytes")),
+        (
+            vec![("content-encoding", "gzip")],
+            String::new(),
+            ("unsupported_encoding", "415", Level::WARN, "gzip"),
+        ),
         (
             vec![],
             provider.token(&event.clone().remove("payload")),
-            ("event_unreadable", "503", "", "payload"),
+            ("event_unreadable", "503", Level::WARN, "payload"),
         ),
     ] {
         post(&receiver, &lines, token).await;
-        let (level, fields) = capture.only();
-        assert_eq!(level, Level::WARN);
-        assert_eq!((&*fields["outcome"], &*fields["status"], &*fields["check"]), (outcome, status, check));
+        let (logged, fields) = capture.only();
+        assert_eq!(logged, level, "{fields:?}");
+        assert_eq!((&*fields["outcome"], &*fields["status"]), (outcome, status));
         assert!(fields["reason"].contains(reason), "{fields:?}");
         assert!(!fields["reason"].chars().any(char::is_control), "{fields:?}");
         fields["elapsed_us"].parse::<u64>().unwrap();
+        // What the signature vouches for is named, whatever does not fit.
+        if level == Level::ERROR && outcome != "unusable_claims" {
+            assert_eq!(fields["event_id"], event.event_id());
+            assert_eq!(fields["session_id"], event.data()["payload"]["sessionId"]);
+        }
     }
     refused_by_handler(&provider, || Err(io::Error::other("on\ntwo lines").into())).await;
     let (_, fields) = capture.only();
@@ -81,6 +98,58 @@ async fn every_refusal_is_one_event_that_explains_itself() {
     assert_eq!(fields["event_id"], event.event_id());
 }
 
+/// In an outage each delivery would be a line: the first is one, then there is a count.
+#[tokio::test(start_paused = true)]
+async fn refusals_of_one_kind_are_counted_and_not_repeated() {
+    let (capture, _guard) = Capture::start();
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    store.fail_insert(true);
+    let receiver = provider.receiver().queued(store.clone()).build().unwrap();
+    let mut lines = Vec::new();
+    for _ in 0..3000 {
+        provider.deliver(&receiver, &SampleEvent::created()).await;
+        lines.extend(capture.take().into_iter().filter(|event| event.level < Level::DEBUG));
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+    assert_eq!(lines.len(), 6, "one each five seconds: {lines:?}");
+    let more: Vec<_> = lines.iter().map(|line| line.fields.get("more").cloned()).collect();
+    assert_eq!(more[0], None);
+    assert!(more[1..].iter().all(|more| more.as_deref() == Some("499")), "{more:?}");
+
+    // Another kind is not kept back by the first, and the last count is not lost.
+    post(&receiver, &[], "x").await;
+    assert_eq!(capture.only().1["outcome"], "malformed_token");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    store.fail_insert(false);
+    provider.deliver(&receiver, &SampleEvent::created()).await;
+    let last = capture.take();
+    let counts: Vec<_> = last.iter().filter_map(|line| line.fields.get("more").cloned()).collect();
+    assert_eq!(counts, ["499"], "{last:?}");
+}
+
+/// A log or a metrics recorder that is broken decides about no answer.
+#[tokio::test]
+async fn a_broken_log_and_broken_metrics_change_no_answer() {
+    let _log = crate::capture::broken_log("");
+    let _metrics = metrics::set_default_local_recorder(&BrokenMetrics);
+    let provider = Provider::new();
+    let store = ScriptedStore::default();
+    let (router, count) = counting(|_| async { Ok(()) });
+    let queued = provider.receiver().queued(store.clone()).build().unwrap();
+    let inline = provider.receiver().handlers(router).build().unwrap();
+    let mut codes = Vec::new();
+    for event in [SampleEvent::completed(), SampleEvent::named("session.paused")] {
+        codes.push(provider.deliver(&queued, &event).await.code());
+        codes.push(provider.deliver(&inline, &event).await.code());
+        codes.push(provider.clone().with_audience("x").deliver(&queued, &event).await.code());
+    }
+    codes.push(post(&queued, &[], "x").await.code());
+    let one = ["stored", "handled", "wrong_audience"];
+    assert_eq!(codes, [&one[..], &one[..], &["malformed_token"]].concat());
+    assert_eq!((store.inserted().len(), runs(&count)), (2, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn accepted_unknown_monitored_and_abandoned_deliveries_are_logged_too() {
     let (capture, _guard) = Capture::start();
@@ -92,6 +161,7 @@ async fn accepted_unknown_monitored_and_abandoned_deliveries_are_logged_too() {
     assert_eq!(level, Level::INFO);
     assert_eq!((&*fields["outcome"], &*fields["status"], &*fields["attempt"]), ("handled", "200", "1"));
     assert_eq!((&*fields["event_id"], &*fields["event_name"]), (event.event_id(), "session.completed"));
+    assert_eq!(fields["session_id"], event.data()["payload"]["sessionId"]);
 
     provider.deliver(&receiver, &SampleEvent::named("new\nkind")).await;
     let unknown = capture.first();
@@ -150,7 +220,7 @@ async fn no_token_secret_or_body_is_ever_among_it() {
 
     capture.take();
     let logged = capture.everything();
-    assert!(logged.contains("token_refused") && logged.contains("unauthorized"), "{logged}");
+    assert!(logged.contains("unknown_key") && logged.contains("unauthorized"), "{logged}");
     assert!(!logged.contains("hush"), "{logged}");
     for token in &tokens {
         for segment in token.split(['.', '=']).filter(|segment| segment.len() > 10) {

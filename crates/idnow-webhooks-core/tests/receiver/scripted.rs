@@ -33,7 +33,7 @@ pub(crate) enum Refresh {
 
 /// Keys at hand, and a script of refreshes: one more than was written panics.
 #[derive(Debug, Clone)]
-pub(crate) struct ScriptedKeys(Arc<State>);
+pub(crate) struct ScriptedKeys(Arc<State>, Option<Duration>);
 
 #[derive(Debug)]
 struct State {
@@ -44,11 +44,20 @@ struct State {
 
 impl ScriptedKeys {
     pub(crate) fn new(current: Arc<KeySet>, script: impl IntoIterator<Item = Refresh>) -> Self {
-        Self(Arc::new(State {
-            current: Mutex::new(current),
-            script: Mutex::new(script.into_iter().collect()),
-            arrivals: Mutex::default(),
-        }))
+        Self(
+            Arc::new(State {
+                current: Mutex::new(current),
+                script: Mutex::new(script.into_iter().collect()),
+                arrivals: Mutex::default(),
+            }),
+            None,
+        )
+    }
+
+    /// Says that the keys at hand are so old.
+    pub(crate) fn aged(mut self, age: Duration) -> Self {
+        self.1 = Some(age);
+        self
     }
 
     /// The `arrived` of each refresh so far.
@@ -78,6 +87,10 @@ impl KeySource for ScriptedKeys {
             }
             Refresh::Hangs => std::future::pending().await,
         }
+    }
+
+    fn age(&self) -> Option<Duration> {
+        self.1
     }
 }
 

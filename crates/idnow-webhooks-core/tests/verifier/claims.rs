@@ -1,10 +1,12 @@
 //! `iss` and `aud`: whom a token is from, and whom it is for.
 
-use idnow_webhooks_core::VerifyError;
+use idnow_webhooks_core::{ClaimsError, MismatchKind};
 use idnow_webhooks_testkit::{Provider, SigningKey};
 use serde_json::{Value, json};
 
-use crate::{NOW, at, claims_with, claims_without, policy, refused, refused_form, signed_claims, verify};
+use crate::{
+    NOW, at, claims_with, claims_without, mismatch, policy, refused, signed_claims, unusable, verify,
+};
 
 fn with(changes: &Value) -> String {
     signed_claims(&claims_with(changes))
@@ -13,16 +15,13 @@ fn with(changes: &Value) -> String {
 #[test]
 fn each_required_claim_is_missed() {
     for name in ["iss", "aud", "iat", "exp"] {
-        let error = refused(signed_claims(&claims_without(name)));
-        assert_eq!(error, VerifyError::MissingClaim(name));
-        let error = refused(with(&json!({ name: null })));
-        assert_eq!(error, VerifyError::MissingClaim(name), "null");
+        assert_eq!(unusable(signed_claims(&claims_without(name))), ClaimsError::Missing(name));
+        assert_eq!(unusable(with(&json!({ name: null }))), ClaimsError::Missing(name), "null");
     }
     for name in ["sub", "data"] {
         verify(signed_claims(&claims_without(name))).unwrap();
     }
-    let error = refused(signed_claims(&json!({})));
-    assert!(matches!(error, VerifyError::MissingClaim(_)));
+    assert!(matches!(unusable(signed_claims(&json!({}))), ClaimsError::Missing(_)));
 }
 
 #[test]
@@ -42,14 +41,14 @@ fn an_issuer_is_one_text_and_compared_exactly() {
         format!("{issuer}\nforged log line"),
         "i".repeat(50_000),
     ] {
-        let error = refused(with(&json!({ "iss": name })));
-        let VerifyError::Issuer { expected, .. } = error else { panic!("{error:?}") };
+        let kind = mismatch(refused(with(&json!({ "iss": name }))));
+        let MismatchKind::Issuer { expected, .. } = kind else { panic!("{kind:?}") };
         assert_eq!(expected, [issuer]);
     }
     for value in
         [json!([issuer]), json!([issuer, "x"]), json!({ "iss": issuer }), json!(7), json!(true), json!([])]
     {
-        refused_form(with(&json!({ "iss": value })));
+        assert_eq!(unusable(with(&json!({ "iss": value }))), ClaimsError::Mistyped("iss"));
     }
 }
 
@@ -80,8 +79,8 @@ fn an_audience_is_a_text_or_an_array_of_texts() {
         json!("a".repeat(50_000)),
         json!(vec!["a"; 10_000]),
     ] {
-        let error = refused(with(&json!({ "aud": value })));
-        let VerifyError::Audience { expected, seen } = error else { panic!("{error:?}") };
+        let kind = mismatch(refused(with(&json!({ "aud": value }))));
+        let MismatchKind::Audience { expected, seen } = kind else { panic!("{kind:?}") };
         assert_eq!(expected, [audience]);
         assert!(seen.len() <= 5);
     }
@@ -97,7 +96,7 @@ fn an_audience_is_a_text_or_an_array_of_texts() {
         json!(7),
         json!(true),
     ] {
-        refused_form(with(&json!({ "aud": value })));
+        assert_eq!(unusable(with(&json!({ "aud": value }))), ClaimsError::Mistyped("aud"));
     }
 }
 
@@ -111,13 +110,13 @@ fn several_issuers_and_audiences_may_be_expected() {
     let second =
         verify(&json!({ "iss": "https://second.example", "aud": ["https://second.example/hook"] })).unwrap();
     assert_eq!(second.issuer, "https://second.example");
-    let error = verify(&json!({ "iss": "https://third.example" })).unwrap_err();
-    let VerifyError::Issuer { expected, seen } = &error else { panic!("{error:?}") };
+    let kind = mismatch(verify(&json!({ "iss": "https://third.example" })).unwrap_err());
+    let MismatchKind::Issuer { expected, seen } = &kind else { panic!("{kind:?}") };
     assert_eq!(expected.len(), 2);
     assert_eq!(seen.to_string(), "\"https://third.example\"");
     // An issuer is no audience, nor the other way round.
-    assert_eq!(verify(&json!({ "aud": Provider::ISSUER })).unwrap_err().check(), "audience");
-    assert_eq!(verify(&json!({ "iss": Provider::AUDIENCE })).unwrap_err().check(), "issuer");
+    assert_eq!(verify(&json!({ "aud": Provider::ISSUER })).unwrap_err().code(), "wrong_audience");
+    assert_eq!(verify(&json!({ "iss": Provider::AUDIENCE })).unwrap_err().code(), "wrong_issuer");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn a_public_key_is_never_a_secret() {
                 let forger =
                     SigningKey::from_secret(algorithm, secret.clone()).with_key_id(key.key_id().unwrap());
                 let error = refused_by(&everything, forger.sign(&claims()), &keys, at(NOW));
-                assert_eq!(error.check(), "algorithm");
+                assert_eq!(error.code(), "wrong_algorithm");
             }
         }
     }
@@ -54,7 +54,7 @@ fn an_hmac_receiver_finds_no_secret_among_public_keys() {
     for secret in public_texts(&key) {
         let forger = SigningKey::from_secret(Algorithm::Hs256, secret);
         let error = refused_by(&hmac, forger.sign(&claims()), &key.key_set(), at(NOW));
-        assert_eq!(error.check(), "key");
+        assert_eq!(error.code(), "unknown_key");
     }
 }
 
@@ -64,7 +64,7 @@ fn a_secret_in_a_key_set_document_is_never_used() {
     let jwks = json!({ "keys": [leaked.jwk(), SigningKey::shared().jwk()] }).to_string();
     let keys = KeySet::from_jwks(jwks.as_bytes()).unwrap();
     let hmac = policy().algorithms(HMAC).build().unwrap();
-    assert_eq!(refused_by(&hmac, leaked.sign(&claims()), &keys, at(NOW)).check(), "key");
+    assert_eq!(refused_by(&hmac, leaked.sign(&claims()), &keys, at(NOW)).code(), "unknown_key");
 }
 
 #[test]
@@ -76,15 +76,15 @@ fn with_a_shared_secret_nothing_but_hmac_is_believed() {
         let token = SigningKey::from_secret(algorithm, secret.expose()).sign(&claims());
         assert_eq!(hmac.verify(token.as_bytes(), &keys, at(NOW)).unwrap().algorithm, algorithm);
         let by_a_stranger = SigningKey::generate(algorithm).sign(&claims());
-        assert_eq!(refused_by(&hmac, by_a_stranger, &keys, at(NOW)).check(), "signature");
+        assert_eq!(refused_by(&hmac, by_a_stranger, &keys, at(NOW)).code(), "unknown_key");
     }
     for algorithm in asymmetric() {
         let token = crate::key_for(algorithm).sign(&claims());
-        assert_eq!(refused_by(&hmac, token, &keys, at(NOW)).check(), "algorithm", "{algorithm}");
+        assert_eq!(refused_by(&hmac, token, &keys, at(NOW)).code(), "unknown_key", "{algorithm}");
     }
     let public_only = policy().build().unwrap();
     let token = SigningKey::from_secret(Algorithm::Hs256, secret.expose()).sign(&claims());
-    assert_eq!(refused_by(&public_only, token, &keys, at(NOW)).check(), "algorithm");
+    assert_eq!(refused_by(&public_only, token, &keys, at(NOW)).code(), "algorithm_not_allowed");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_secret_changes_without_a_gap() {
         }
     }
     let not_yet = SigningKey::from_secret(Algorithm::Hs256, next).sign(&claims());
-    assert_eq!(refused_by(&hmac, not_yet, &keys, at(NOW)).check(), "signature");
+    assert_eq!(refused_by(&hmac, not_yet, &keys, at(NOW)).code(), "unknown_key");
 }
 
 #[test]

@@ -24,7 +24,9 @@ mod times;
 
 use chrono::{DateTime, Utc};
 use idnow_webhooks_core::keys::{Algorithm, KeySet};
-use idnow_webhooks_core::{TokenError, VerifiedToken, Verifier, VerifierBuilder, VerifyError};
+use idnow_webhooks_core::{
+    ClaimsError, MismatchKind, TokenError, VerifiedToken, Verifier, VerifierBuilder, VerifyError,
+};
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent, SigningKey};
 use serde_json::{Value, json};
 
@@ -139,4 +141,22 @@ fn key_for(algorithm: Algorithm) -> SigningKey {
 
 fn asymmetric() -> impl Iterator<Item = Algorithm> {
     Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_hmac())
+}
+
+/// Of a token whose signature holds, but whose claims cannot be used.
+#[track_caller]
+fn unusable(token: impl AsRef<[u8]>) -> ClaimsError {
+    match refused(token) {
+        VerifyError::Claims(error) => error,
+        other => panic!("expected unusable claims, not {other:?}"),
+    }
+}
+
+/// Of a token whose signature holds, but that does not fit the policy.
+#[track_caller]
+fn mismatch(error: VerifyError) -> MismatchKind {
+    match error {
+        VerifyError::Mismatch(mismatch) => mismatch.kind,
+        other => panic!("expected a mismatch, not {other:?}"),
+    }
 }

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use idnow_webhooks_core::{PolicyError, Verifier, VerifyError};
+use idnow_webhooks_core::{ClaimsError, MismatchKind, PolicyError, Verifier};
 use idnow_webhooks_testkit::SigningKey;
 use serde_json::{Value, json};
 
-use crate::{NOW, at, claims_with, policy, refused, refused_by, refused_form, signed_claims, verify};
+use crate::{NOW, at, claims_with, mismatch, policy, refused, refused_by, signed_claims, unusable, verify};
 
 const EXP: i64 = NOW + 3600;
 
-fn check(verifier: &Verifier, changes: &Value, now: i64) -> Option<VerifyError> {
+fn check(verifier: &Verifier, changes: &Value, now: i64) -> Option<MismatchKind> {
     let token = signed_claims(&claims_with(changes));
     let keys = SigningKey::shared().key_set();
     match verifier.verify(token.as_bytes(), &keys, at(now)) {
         Ok(_) => None,
-        Err(_) => Some(refused_by(verifier, &token, &keys, at(now))),
+        Err(_) => Some(mismatch(refused_by(verifier, &token, &keys, at(now)))),
     }
 }
 
@@ -34,7 +34,7 @@ fn a_token_expires_at_the_second() {
         }
         for late in [0, 1, 2, 1000, 1_000_000_000] {
             let error = check(&verifier, &json!({}), EXP + leeway + late);
-            assert_eq!(error, Some(VerifyError::Expired { seconds_ago: leeway + late, leeway }));
+            assert_eq!(error, Some(MismatchKind::Expired { seconds_ago: leeway + late, leeway }));
         }
     }
 }
@@ -51,10 +51,10 @@ fn a_token_from_the_future_is_refused_at_the_second() {
         for early in [1, 2, 1000, 1_000_000_000] {
             let seconds_ahead = leeway + early;
             let error = check(&verifier, &json!({}), NOW - seconds_ahead);
-            assert_eq!(error, Some(VerifyError::NotYetIssued { seconds_ahead, leeway }));
+            assert_eq!(error, Some(MismatchKind::NotYetValid { claim: "iat", seconds_ahead, leeway }));
             let nbf = json!({ "nbf": NOW + seconds_ahead });
             let error = check(&verifier, &nbf, NOW);
-            assert_eq!(error, Some(VerifyError::NotYetValid { seconds_ahead, leeway }));
+            assert_eq!(error, Some(MismatchKind::NotYetValid { claim: "nbf", seconds_ahead, leeway }));
         }
     }
     assert_eq!(check(&leeway(60), &json!({ "nbf": null }), NOW), None);
@@ -69,12 +69,12 @@ fn a_life_must_be_positive_and_short() {
         assert_eq!(lifetime(seconds), None, "{seconds}");
     }
     for seconds in [0, -1, -59, day + 1, 400 * day] {
-        assert_eq!(lifetime(seconds), Some(VerifyError::Lifetime { seconds, most: day }), "{seconds}");
+        assert_eq!(lifetime(seconds), Some(MismatchKind::Lifetime { seconds, most: day }), "{seconds}");
     }
     let hour = policy().max_lifetime(Duration::from_secs(3600)).build().unwrap();
     assert_eq!(check(&hour, &json!({}), NOW), None);
     let longer = check(&hour, &json!({ "exp": EXP + 1 }), NOW);
-    assert_eq!(longer, Some(VerifyError::Lifetime { seconds: 3601, most: 3600 }));
+    assert_eq!(longer, Some(MismatchKind::Lifetime { seconds: 3601, most: 3600 }));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn an_age_is_counted_to_the_second() {
     }
     for age in [361, 1000, 3600] {
         let error = check(&verifier, &json!({}), NOW + age);
-        assert_eq!(error, Some(VerifyError::TooOld { seconds: age, most: 300, leeway: 60 }));
+        assert_eq!(error, Some(MismatchKind::TooOld { seconds: age, most: 300, leeway: 60 }));
     }
 }
 
@@ -104,7 +104,7 @@ fn fractions_count_as_their_whole_second() {
 
 /// The provider's numbers are JSON numbers between 1970 and 9999, however they are written.
 #[test]
-fn impossible_times_are_refused_by_form() {
+fn impossible_times_are_unusable() {
     for name in ["exp", "iat", "nbf"] {
         for text in [
             "9223372036854775807",
@@ -134,13 +134,13 @@ fn impossible_times_are_refused_by_form() {
             assert!(claims.contains(&format!("\"{name}\":0")));
             claims = claims.replace(&format!("\"{name}\":0"), &format!("\"{name}\":{text}"));
             let header = crate::header_with(&json!({})).to_string();
-            refused_form(crate::signed(&header, &claims));
+            assert_eq!(unusable(crate::signed(&header, &claims)), ClaimsError::Mistyped(name), "{text}");
         }
     }
     let last_second = refused(signed_claims(&claims_with(&json!({ "exp": 253_402_300_799_i64 }))));
-    assert_eq!(last_second.check(), "lifetime");
-    let first_second = refused(signed_claims(&claims_with(&json!({ "exp": 0, "iat": -0.0 }))));
-    assert_eq!(first_second.check(), "expiry");
+    assert_eq!(last_second.code(), "wrong_lifetime");
+    let first_second = refused(signed_claims(&claims_with(&json!({ "exp": 1, "iat": -0.0 }))));
+    assert_eq!(first_second.code(), "expired");
 }
 
 #[test]

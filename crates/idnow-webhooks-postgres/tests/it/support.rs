@@ -62,7 +62,7 @@ pub(crate) fn event_of(session: &str, sequence: u64) -> NewEvent {
 }
 
 pub(crate) fn new(event: &SampleEvent) -> NewEvent {
-    NewEvent::from_json(&event.data().to_string()).unwrap()
+    NewEvent::from_json(&event.data().to_string())
 }
 
 pub(crate) async fn claim(store: &PostgresStore, limit: usize) -> Vec<ClaimedEvent> {

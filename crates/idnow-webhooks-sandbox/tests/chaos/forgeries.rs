@@ -36,7 +36,7 @@ async fn says(world: &World, request: &Seen) -> String {
 #[tokio::test]
 async fn each_is_sent_before_the_genuine_one_and_is_what_it_is_called() {
     for (fault, expected) in
-        FORGED.into_iter().zip(["token_refused", "token_refused", "token_refused", "not_yet_valid"])
+        FORGED.into_iter().zip(["false_signature", "unknown_key", "expired", "not_yet_valid"])
     {
         for place in [TokenPlace::Body, TokenPlace::Header] {
             let sink = Sink::start(|count, _| if count == 0 { 401.into() } else { 200.into() }).await;
@@ -130,11 +130,7 @@ async fn a_retired_key_is_one_that_was_published_and_counts_apart() {
     world.ended(3).await;
     let seen = sink.seen();
     assert_eq!((seen.len(), seen[2].kid() == first), (4, true));
-    assert_eq!(
-        says(&world, &seen[2]).await,
-        "token_refused",
-        "the key is not among those that are published"
-    );
+    assert_eq!(says(&world, &seen[2]).await, "unknown_key", "the key is not among those that are published");
     let counted = count(&world, Fault::Retired).await;
     assert_eq!((counted.sent, counted.refused, counted.accepted), (1, 0, 1));
     assert_eq!(world.report().await.forgeries_accepted, 0);

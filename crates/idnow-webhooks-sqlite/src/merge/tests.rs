@@ -68,7 +68,7 @@ fn event(id: &str) -> NewEvent {
         r#"{{"eventId": "{id}", "eventName": "session.created", "eventSequence": 1, "environment": "e",
         "payload": {{"sessionId": "session of {id}"}}}}"#
     );
-    NewEvent::from_json(&data).unwrap()
+    NewEvent::from_json(&data)
 }
 
 /// Every third is text.

@@ -58,11 +58,11 @@ impl Clock for Hand {
 }
 
 pub(crate) fn event(id: &str) -> NewEvent {
-    NewEvent::from_json(&data(id, None, 1)).unwrap()
+    NewEvent::from_json(&data(id, None, 1))
 }
 
 pub(crate) fn event_of(session: &str, sequence: u64) -> NewEvent {
-    NewEvent::from_json(&data(&format!("{session}-{sequence}"), Some(session), sequence)).unwrap()
+    NewEvent::from_json(&data(&format!("{session}-{sequence}"), Some(session), sequence))
 }
 
 fn data(id: &str, session: Option<&str>, sequence: u64) -> String {

@@ -244,7 +244,7 @@ async fn handlers_of_a_worker_count_every_event_once() {
             "payload": {{"sessionId": "s{}", "status": "CREATED"}}}}"#,
             number % 7
         );
-        store.insert(NewEvent::from_json(&data).unwrap()).await.unwrap();
+        store.insert(NewEvent::from_json(&data)).await.unwrap();
     }
     for _ in 0..400 {
         if store.completed().await.unwrap() == 100 {

@@ -237,7 +237,7 @@ async fn an_insertion_writes_only_where_the_last_one_did() {
             random(number + 1_000_000),
             "x".repeat(200),
         );
-        NewEvent::from_json(&data).unwrap()
+        NewEvent::from_json(&data)
     };
     let mut last = 0;
     for round in 0..4 {

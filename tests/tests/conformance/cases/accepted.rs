@@ -26,9 +26,24 @@ pub(crate) async fn a_duplicate_without_a_second_call(on: Target) {
     assert_eq!(stage.calls.ids(), [event.event_id()]);
 }
 
-pub(crate) async fn a_media_type_with_parameters_or_none(on: Target) {
+/// The provider's pages name no media type, and HTTP libraries set one of their own.
+pub(crate) async fn any_media_type_or_none(on: Target) {
     let stage = Stage::new(on);
-    for media_type in [Some("application/jwt; charset=utf-8"), Some("Application/JWT"), None] {
+    let types = [
+        "application/jwt",
+        "application/jwt; charset=utf-8",
+        "Application/JWT",
+        "application/json",
+        "application/jose",
+        "application/octet-stream",
+        "application/secevent+jwt",
+        "application/x-www-form-urlencoded",
+        "text/plain; charset=utf-8",
+        "multipart/form-data",
+        "\u{e9}",
+        "",
+    ];
+    for media_type in types.map(Some).into_iter().chain([None]) {
         let mut request = stage.delivery(&SampleEvent::completed());
         request.headers_mut().remove(CONTENT_TYPE);
         if let Some(media_type) = media_type {
@@ -36,14 +51,45 @@ pub(crate) async fn a_media_type_with_parameters_or_none(on: Target) {
         }
         assert_eq!(stage.send(request).await, Answer::accepted(), "{media_type:?}");
     }
+    let mut twice = stage.delivery(&SampleEvent::completed());
+    add(&mut twice, "content-type", "text/plain");
+    assert_eq!(stage.send(twice).await, Answer::accepted());
+    assert_eq!(stage.calls.count(), 14);
+}
+
+/// White space, and the quotation marks of a JSON string.
+pub(crate) async fn a_token_with_something_around_it(on: Target) {
+    let stage = Stage::new(on);
+    let token = |event: &SampleEvent| stage.provider.token(event);
+    for (before, after) in
+        [("", "\n"), ("", "\r\n"), (" \t", ""), ("\"", "\""), ("\n \"", "\" \r\n"), ("\"", "\\n\"")]
+    {
+        let body = format!("{before}{}{after}", token(&SampleEvent::completed()));
+        assert_eq!(stage.send(delivery(body)).await, Answer::accepted(), "{before:?} {after:?}");
+    }
+    assert_eq!(stage.calls.count(), 6);
+}
+
+/// Then the header plays no part.
+pub(crate) async fn a_token_in_the_body_beside_any_header(on: Target) {
+    let stage = Stage::new(on);
+    let other = stage.provider.token(&SampleEvent::aborted());
+    for header in ["a.b", "", &other] {
+        let mut request = stage.delivery(&SampleEvent::completed());
+        set(&mut request, "x-idnow-signature", header);
+        add(&mut request, "x-idnow-signature", "another");
+        assert_eq!(stage.send(request).await, Answer::accepted());
+    }
     assert_eq!(stage.calls.count(), 3);
 }
 
-pub(crate) async fn an_identity_encoding(on: Target) {
+pub(crate) async fn an_encoding_that_is_none(on: Target) {
     let stage = Stage::new(on);
-    let mut request = stage.delivery(&SampleEvent::completed());
-    set(&mut request, "content-encoding", "identity");
-    assert_eq!(stage.send(request).await, Answer::accepted());
+    for encoding in ["identity", "", "identity, "] {
+        let mut request = stage.delivery(&SampleEvent::completed());
+        set(&mut request, "content-encoding", encoding);
+        assert_eq!(stage.send(request).await, Answer::accepted(), "{encoding:?}");
+    }
 }
 
 pub(crate) async fn a_query_after_the_path(on: Target) {
@@ -80,7 +126,7 @@ pub(crate) async fn a_token_in_a_header_of_another_name(on: Target) {
     let event = SampleEvent::completed();
     let token = stage.provider.token(&event);
     let usual = by_header("x-idnow-signature", &token, "{}");
-    assert_eq!(stage.send(usual).await, Answer::refused(415, "unsupported_media_type"));
+    assert_eq!(stage.send(usual).await, Answer::refused(400, "malformed_token"));
     assert_eq!(stage.calls.count(), 0);
     assert_eq!(stage.send(by_header("X-Bank-Signature", &token, "{}")).await, Answer::accepted());
     assert_eq!(stage.calls.ids(), [event.event_id()]);

@@ -13,7 +13,8 @@ pub(crate) async fn goes_on_after_a_refused_token(on: Target) {
         let forged = delivery(
             stage.provider.clone().with_audience("https://shop.example").token(&SampleEvent::created()),
         );
-        assert_eq!(client.send(forged).await, Answer::refused(401, "token_refused"));
+        let expected = Answer::refused(503, "wrong_audience").with("retry-after", "1");
+        assert_eq!(client.send(forged).await, expected);
         assert_eq!(client.send(delivery("")).await, Answer::refused(400, "malformed_token"));
         assert_eq!(client.send(stage.delivery(&SampleEvent::created())).await, Answer::accepted());
     }
@@ -43,7 +44,7 @@ pub(crate) async fn goes_on_or_closes_after_an_unread_body(on: Target) {
     let cases = [
         (get, 405, "method_not_allowed"),
         (delivery(inner), 401, "unauthorized"),
-        (zipped, 415, "unsupported_media_type"),
+        (zipped, 415, "unsupported_encoding"),
         (large, 413, "body_too_large"),
     ];
     for (request, status, code) in cases {

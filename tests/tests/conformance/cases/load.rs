@@ -93,7 +93,7 @@ pub(crate) async fn a_thousand_forgeries_and_one_genuine_event(on: Target) {
     let event = SampleEvent::completed();
     let answered = Calls::new();
     let (answers, genuine) = tokio::join!(answers(on, &stage, forged, &answered), stage.deliver(&event));
-    assert_eq!(answers, vec![Answer::refused(401, "token_refused"); DELIVERIES]);
+    assert_eq!(answers, vec![Answer::refused(401, "false_signature"); DELIVERIES]);
     assert_eq!(genuine, Answer::accepted());
     assert_eq!(stage.calls.ids(), [event.event_id()]);
 }

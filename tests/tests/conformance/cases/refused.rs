@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use idnow_webhooks_core::keys::{KeySet, KeySource, KeysUnavailable};
+use idnow_webhooks_core::keys::{Algorithm, KeySet, KeySource, KeysUnavailable};
 use idnow_webhooks_core::{Receiver, Verifier};
 use idnow_webhooks_testkit::{SigningKey, compact};
+use serde_json::json;
 
 use super::prelude::*;
 
@@ -32,52 +33,25 @@ pub(crate) async fn other_methods(on: Target) {
     assert_eq!(stage.calls.count(), 0);
 }
 
-pub(crate) async fn other_media_types(on: Target) {
-    let stage = Stage::new(on);
-    for media_type in
-        ["application/json", "text/plain", "application/jwtx", "multipart/form-data", "\u{e9}", ""]
-    {
-        let mut request = stage.delivery(&SampleEvent::completed());
-        set(&mut request, "content-type", media_type);
-        refused(&stage, request, 415, "unsupported_media_type").await;
-    }
-}
-
-/// The first line counts, on every server: none of them reorders, joins or drops lines.
-pub(crate) async fn the_first_of_two_media_types_counts(on: Target) {
-    let stage = Stage::new(on);
-    let mut request = stage.delivery(&SampleEvent::completed());
-    set(&mut request, "content-type", "text/plain");
-    add(&mut request, "content-type", "application/jwt");
-    refused(&stage, request, 415, "unsupported_media_type").await;
-
-    let mut request = stage.delivery(&SampleEvent::completed());
-    add(&mut request, "content-type", "text/plain");
-    assert_eq!(stage.send(request).await, Answer::accepted());
-}
-
 pub(crate) async fn compressed_bodies(on: Target) {
     let stage = Stage::new(on);
     for encoding in ["gzip", "br", "identity, gzip", "x"] {
         let mut request = stage.delivery(&SampleEvent::completed());
         set(&mut request, "content-encoding", encoding);
-        refused(&stage, request, 415, "unsupported_media_type").await;
+        refused(&stage, request, 415, "unsupported_encoding").await;
     }
 }
 
 pub(crate) async fn bodies_that_are_no_token(on: Target) {
     let stage = Stage::new(on);
     let token = stage.provider.token(&SampleEvent::completed());
-    let bodies: [Vec<u8>; 9] = [
+    let bodies: [Vec<u8>; 6] = [
         vec![],
         b"{}".to_vec(),
         b"a.b".to_vec(),
         b"a.b.c.d".to_vec(),
         vec![0xff, 0xfe, b'.', 0x00, b'.', 0xc3],
-        format!("{token}\n").into_bytes(),
-        format!(" {token}").into_bytes(),
         format!("{token}=").into_bytes(),
-        compact(r#"{"alg":"RS256","crit":["b64"],"b64":false}"#, "{}", "").into_bytes(),
     ];
     for body in bodies {
         refused(&stage, delivery(body), 400, "malformed_token").await;
@@ -96,54 +70,69 @@ pub(crate) async fn header_tokens_that_are_none(on: Target) {
     refused(&stage, by_header("x-idnow-signature", &joined, "{}"), 400, "malformed_token").await;
 }
 
-/// A header's token decides even when the body holds a genuine one, unless the body is declared to be the token.
-pub(crate) async fn a_bad_header_token_beside_a_good_body(on: Target) {
-    let stage = Stage::new(on);
-    let event = SampleEvent::completed();
-    let mut undeclared = stage.delivery(&event);
-    undeclared.headers_mut().remove("content-type");
-    set(&mut undeclared, "x-idnow-signature", "a.b");
-    refused(&stage, undeclared, 400, "malformed_token").await;
-
-    let mut declared = stage.delivery(&event);
-    set(&mut declared, "x-idnow-signature", "a.b");
-    assert_eq!(stage.send(declared).await, Answer::accepted());
-    assert_eq!(stage.calls.ids(), [event.event_id()]);
-}
-
-pub(crate) async fn tokens_that_are_not_believed(on: Target) {
+pub(crate) async fn forged_tokens(on: Target) {
     let stage = Stage::new(on);
     let (provider, event) = (&stage.provider, SampleEvent::completed());
-    let other_key = SigningKey::shared_other().with_key_id(provider.key().key_id().unwrap());
+    let known = provider.key().key_id().unwrap();
+    let other_key = SigningKey::shared_other().with_key_id(known);
     let genuine = provider.token(&event);
     let (signed, signature) = genuine.rsplit_once('.').unwrap();
     let (header, _) = signed.split_once('.').unwrap();
     let other = provider.token(&SampleEvent::aborted());
     let other_claims = other.split('.').nth(1).unwrap();
-    let tokens = [
-        ("wrong key", provider.clone().with_key(other_key).token(&event)),
-        ("tampered", format!("{header}.{other_claims}.{signature}")),
-        ("unsigned", compact(r#"{"alg":"none"}"#, provider.claims(&event).to_string(), "")),
-        (
-            "expired",
-            provider.token_with(&event, |claims| {
-                claims.insert("iat".into(), 1_600_000_000.into());
-                claims.insert("exp".into(), 1_600_003_600.into());
-            }),
-        ),
-        ("audience", provider.clone().with_audience("https://shop.example/").token(&event)),
-        ("issuer", provider.clone().with_issuer("https://issuer.example").token(&event)),
-        ("unknown key", provider.clone().with_key(SigningKey::shared_other()).token(&event)),
-    ];
-    for (what, token) in tokens {
-        let answer = stage.send(delivery(token.clone())).await;
-        assert_eq!(answer, Answer::refused(401, "token_refused"), "{what}");
-        let by_header = by_header("x-idnow-signature", &token, "{}");
-        assert_eq!(stage.send(by_header).await, Answer::refused(401, "token_refused"), "{what}");
+    let hmac = SigningKey::from_secret(Algorithm::Hs256, provider.key().public_key_pem()).with_key_id(known);
+    for (code, token) in [
+        ("false_signature", provider.clone().with_key(other_key).token(&event)),
+        ("false_signature", format!("{header}.{other_claims}.{signature}")),
+        ("wrong_algorithm", compact(r#"{"alg":"none"}"#, provider.claims(&event).to_string(), "")),
+        ("wrong_algorithm", provider.clone().with_key(hmac).token(&event)),
+    ] {
+        refused_both_ways(&stage, &token, 401, code).await;
     }
+    the_event_is_still_new(&stage, &event).await;
+}
+
+/// What is not proven to be forged is asked for again.
+pub(crate) async fn tokens_that_may_be_genuine(on: Target) {
+    let stage = Stage::new(on);
+    let (provider, event) = (&stage.provider, SampleEvent::completed());
+    let old = provider.token_with(&event, |claims| {
+        claims.insert("iat".into(), 1_600_000_000.into());
+        claims.insert("exp".into(), 1_600_003_600.into());
+    });
+    let critical = json!({ "alg": "RS256", "kid": provider.key().key_id(), "crit": ["b64"], "b64": false });
+    let critical = critical.to_string();
+    for (code, token) in [
+        ("expired", old),
+        ("wrong_audience", provider.clone().with_audience("https://shop.example/").token(&event)),
+        ("wrong_issuer", provider.clone().with_issuer("https://issuer.example").token(&event)),
+        ("unusable_claims", provider.token_with(&event, |claims| drop(claims.remove("exp")))),
+        (
+            "unusable_claims",
+            provider.key().sign_raw(critical.as_bytes(), provider.claims(&event).to_string().as_bytes()),
+        ),
+        ("unknown_key", provider.clone().with_key(SigningKey::shared_other()).token(&event)),
+        ("unknown_key", provider.clone().with_key(SigningKey::shared_other().without_key_id()).token(&event)),
+    ] {
+        refused_both_ways(&stage, &token, 503, code).await;
+    }
+    the_event_is_still_new(&stage, &event).await;
+}
+
+async fn refused_both_ways(stage: &Stage, token: &str, status: u16, code: &str) {
+    let expected = match status {
+        503 => Answer::refused(status, code).with("retry-after", "1"),
+        _ => Answer::refused(status, code),
+    };
+    assert_eq!(stage.send(delivery(token.to_owned())).await, expected, "{code}");
+    let by_header = by_header("x-idnow-signature", token, "{}");
+    assert_eq!(stage.send(by_header).await, expected, "{code} in the header");
     assert_eq!(stage.calls.count(), 0);
-    // None of them has used up the event's id.
-    assert_eq!(stage.deliver(&event).await, Answer::accepted());
+}
+
+/// No refused token has used up the event's id.
+async fn the_event_is_still_new(stage: &Stage, event: &SampleEvent) {
+    assert_eq!(stage.deliver(event).await, Answer::accepted());
     assert_eq!(stage.calls.ids(), [event.event_id()]);
 }
 
@@ -178,7 +167,9 @@ pub(crate) async fn an_unknown_key_while_the_key_server_is_down(on: Target) {
 pub(crate) async fn events_for_another_environment(on: Target) {
     let stage = Stage::with(on, |receiver, _| receiver.expected_environment("live"));
     let staging = SampleEvent::completed().with_environment("staging");
-    refused(&stage, stage.delivery(&staging), 401, "wrong_environment").await;
+    let expected = Answer::refused(503, "wrong_environment").with("retry-after", "1");
+    assert_eq!(stage.send(stage.delivery(&staging)).await, expected);
+    assert_eq!(stage.calls.count(), 0);
     let live = SampleEvent::completed().with_environment("live");
     assert_eq!(stage.deliver(&live).await, Answer::accepted());
 }

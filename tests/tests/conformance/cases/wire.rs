@@ -85,7 +85,7 @@ pub(crate) async fn more_bytes_than_declared(on: Target) {
     // 336 of 342 characters: still base64url, but no longer the signature.
     let shorter = format!("Content-Length: {}", other.len() - 6);
     let mut connection = open(&stage, &[&shorter], &other).await;
-    assert_eq!(connection.answer().await, Some(Answer::refused(401, "token_refused")));
+    assert_eq!(connection.answer().await, Some(Answer::refused(401, "false_signature")));
     assert_eq!(stage.calls.ids(), [event.event_id()]);
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn a_body_that_is_refused_before_it_is_asked_for(on: Target) {
         assert_eq!(connection.line().await.as_deref(), Some("HTTP/1.1 100 Continue"));
         assert_eq!(connection.line().await.as_deref(), Some(""));
     }
-    let refused = Answer::refused(415, "unsupported_media_type");
+    let refused = Answer::refused(415, "unsupported_encoding");
     assert_eq!(connection.answer().await, Some(refused));
 }
 
@@ -178,8 +178,6 @@ pub(crate) async fn giant_headers(on: Target) {
             && token.len() > most_that_hyper_takes_in_http2;
         if too_much_for_hyper {
             refused_by_the_server(answer);
-        } else if token.len() > 64 * 1024 {
-            assert_eq!(answer.unwrap(), Answer::refused(413, "body_too_large"));
         } else {
             assert_eq!(answer.unwrap(), Answer::accepted());
         }

@@ -67,7 +67,7 @@ impl Crew {
 
     async fn end(&self, store: &Arc<dyn EventStore>, chance: &mut Chance, event: ClaimedEvent) {
         let (lease, id) = (event.lease, event.data);
-        let id = NewEvent::from_json(&id).unwrap().id.to_string();
+        let id = NewEvent::from_json(&id).id.to_string();
         assert_eq!(id, *lease.event_id);
         let (session, number) = parts(&id);
         let fate = chance.below(20);

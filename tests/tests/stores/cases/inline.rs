@@ -95,7 +95,7 @@ pub(crate) async fn what_failed_is_no_backlog(on: Stage) {
 
 /// Whether it can be read is for the handlers to say.
 pub(crate) async fn an_unreadable_event_is_begun(on: Stage) {
-    let unreadable = NewEvent::from_json(r#"{"eventId":"a"}"#).unwrap();
+    let unreadable = NewEvent::from_json(r#"{"eventId":"a"}"#);
     let Beginning::Run(lease) = on.store.begin(unreadable.clone(), LEASE).await.unwrap() else { panic!() };
     on.bury(&lease).await;
     assert_eq!(on.store.begin(unreadable, LEASE).await.unwrap(), Beginning::Buried);

@@ -63,7 +63,7 @@ pub(crate) async fn a_completed_event_is_known_for_long(on: Stage) {
 /// Whether it can be read is for the handlers to say.
 pub(crate) async fn an_unreadable_event_waits_like_any_other(on: Stage) {
     let text = r#"{ "eventId":"a", "eventName":"session.created", "payload":[] }"#;
-    let unreadable = NewEvent::from_json(text).unwrap();
+    let unreadable = NewEvent::from_json(text);
     assert_eq!(on.insert_event(unreadable.clone()).await, Insertion::New);
     assert_eq!(on.insert_event(unreadable).await, Insertion::Duplicate);
     let stored = on.get("a").await;

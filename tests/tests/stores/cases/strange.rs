@@ -164,7 +164,7 @@ pub(crate) async fn data_comes_back_byte_for_byte(on: Stage) {
     for (number, text) in texts.iter().enumerate() {
         let id = format!("event {number}");
         let text = text.replace("ID", &id);
-        let event = NewEvent::from_json(&text).unwrap();
+        let event = NewEvent::from_json(&text);
         assert_eq!(on.insert_event(event).await, Insertion::New);
         assert_eq!(on.get(&id).await.data.as_ref(), Some(&text));
         assert_eq!(on.claim_only(&id).await.data, text);

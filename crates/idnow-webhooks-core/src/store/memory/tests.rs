@@ -27,7 +27,7 @@ fn event(id: &str) -> NewEvent {
     let text = format!(
         r#"{{"eventId":"{id}","eventName":"session.created","eventSequence":1,"environment":"e","payload":{{"sessionId":"{id}"}}}}"#
     );
-    NewEvent::from_json(&text).unwrap()
+    NewEvent::from_json(&text)
 }
 
 fn with_capacity(events: usize) -> (MemoryStore, Arc<Seconds>) {

@@ -101,7 +101,7 @@ fn session_event(id: &str, sequence: u64) -> NewEvent {
         "eventId": id, "eventName": "session.created", "eventSequence": sequence, "environment": "staging",
         "payload": { "sessionId": "fe1941c2-bc45-4142-b516-fa0fc9fd7754" },
     });
-    NewEvent::from_json(&data.to_string()).unwrap()
+    NewEvent::from_json(&data.to_string())
 }
 
 #[tokio::test(start_paused = true)]
