@@ -35,7 +35,7 @@ impl JwksSource {
             location,
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(5),
-            max_response_bytes: 256 * 1024,
+            max_response_bytes: 4 * 1024 * 1024,
             root_certificates: Vec::new(),
             proxy_from_environment: true,
             policy: Policy::default(),
@@ -59,7 +59,9 @@ impl JwksSourceBuilder {
         self
     }
 
-    /// The largest document that is read, in bytes. Default: 262,144 (256 KiB).
+    /// The largest document that is read, in bytes, decompressed if need be. Default: 4,194,304 (4 MiB).
+    ///
+    /// It holds for a key set, for a discovery document, and for a file.
     pub fn max_response_bytes(mut self, limit: usize) -> Self {
         self.max_response_bytes = limit;
         self
@@ -76,8 +78,9 @@ impl JwksSourceBuilder {
     /// Never uses a proxy.
     ///
     /// By default, HTTPS requests honour the environment variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`
-    /// (TLS runs through the proxy, which cannot replace the keys). Plain HTTP, which goes to this machine
-    /// only, never uses one.
+    /// (TLS runs through the proxy, which cannot replace the keys), also in lower case. A proxy that is neither a URL
+    /// of HTTP or HTTPS nor a host with its port is refused. Plain HTTP, which goes to this machine only, never uses
+    /// one.
     pub fn no_proxy(mut self) -> Self {
         self.proxy_from_environment = false;
         self
@@ -112,7 +115,8 @@ impl JwksSourceBuilder {
         self
     }
 
-    /// The cool-down: the least time between two fetches that unknown key ids cause. Default: 10 s.
+    /// The cool-down: the least time between two fetches that tokens cause, by an unknown key id or by a signature that
+    /// does not hold. Default: 10 s.
     ///
     /// Without it, anybody could make this service flood the key server with made-up key ids. Zero switches it
     /// off; there is still only one fetch at a time. Scheduled fetches do not count.

@@ -15,10 +15,12 @@ struct Metadata {
     jwks_uri: String,
 }
 
-/// Where the keys are, and for how long a cache in between had known that.
+/// Where the keys are, and what else is told of the document that says so.
 pub(crate) struct KeyUrl {
     pub(crate) url: Url,
+    /// For how long a cache in between had known that.
     pub(crate) age: Duration,
+    pub(crate) compressed: bool,
 }
 
 /// Asks the issuer's discovery document (OpenID Connect Discovery 1.0) where the keys are.
@@ -28,7 +30,7 @@ pub(crate) async fn key_url(
     document_url: &Url,
     max_bytes: usize,
 ) -> Result<KeyUrl, FetchError> {
-    let Document { location: url, body, age, .. } = http.get(document_url, max_bytes).await?;
+    let Document { location: url, body, compressed, age, .. } = http.get(document_url, max_bytes).await?;
     let metadata = match parse(&body) {
         Ok(metadata) => metadata,
         Err(source) => return Err(FetchError::Discovery { url, source }),
@@ -41,7 +43,9 @@ pub(crate) async fn key_url(
     // What speaks for another machine must not hand the choice of keys to whoever may listen on this one.
     let plain_http = document_url.scheme() == "http";
     match Url::parse(&metadata.jwks_uri) {
-        Ok(url) if is_safe(&url) && (plain_http || url.scheme() == "https") => Ok(KeyUrl { url, age }),
+        Ok(url) if is_safe(&url) && (plain_http || url.scheme() == "https") => {
+            Ok(KeyUrl { url, age, compressed })
+        }
         _ => {
             let found = shown_text(&metadata.jwks_uri).chars().take(200).collect();
             Err(FetchError::KeyUrl { url, found })
@@ -51,6 +55,7 @@ pub(crate) async fn key_url(
 
 /// Serde would also take the two strings from an array, by position, which no issuer means.
 fn parse(body: &[u8]) -> Result<Metadata, serde_json::Error> {
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(serde_json::Error::invalid_type(Unexpected::Seq, &"a JSON object"));
     }

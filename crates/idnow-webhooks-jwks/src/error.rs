@@ -50,6 +50,17 @@ pub enum ConfigError {
         /// What is wrong, and which values are possible.
         problem: String,
     },
+    /// A variable of the environment that names a proxy holds something else.
+    #[error(
+        "{variable} (value not shown) {problem}: give the proxy's URL, such as http://proxy.example.com:3128, with \
+         special characters of a password percent-encoded, or unset the variable"
+    )]
+    InvalidProxy {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with its value.
+        problem: &'static str,
+    },
     /// The extra root certificates are not PEM, or hold no certificate.
     #[error(
         "root_certificates_pem: no certificate could be read: give PEM text with `BEGIN CERTIFICATE` blocks"
@@ -173,7 +184,27 @@ pub enum FetchError {
         /// The status.
         status: StatusCode,
     },
-    /// The answer or file is larger than the limit.
+    /// The answer is compressed in a way that is not understood.
+    #[error(
+        "{url} answered with the content encoding {encoding:?}, which is not understood (only gzip is): make the \
+         server or the cache in front of it honour `Accept-Encoding: identity`"
+    )]
+    ContentEncoding {
+        /// The URL that was fetched.
+        url: String,
+        /// What the answer names, cut to 100 characters.
+        encoding: String,
+    },
+    /// The answer is in gzip, and broken.
+    #[error("the answer of {url} is in gzip and cannot be decompressed ({source})")]
+    Gzip {
+        /// The URL that was fetched.
+        url: String,
+        /// The error itself.
+        #[source]
+        source: io::Error,
+    },
+    /// The answer or file is larger than the limit, or grows larger when it is decompressed.
     #[error(
         "{location} is larger than {limit} bytes: check that it is the right place, or raise max_response_bytes"
     )]

@@ -1,4 +1,4 @@
-//! One fetch of the keys, from wherever they are: no caching, no second try.
+//! One fetch of the keys, from wherever they are, without caching.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub(crate) struct Fetched {
     pub(crate) lifetime: Option<Duration>,
     /// How old they were already at most, because a cache in between answered.
     pub(crate) age: Duration,
+    /// Whether anything came in gzip, though nobody asked for that.
+    pub(crate) compressed: bool,
 }
 
 /// Where and how to fetch.
@@ -43,22 +45,25 @@ impl Fetcher {
                 let mut keys = self.http.get(&found.url, self.max_bytes).await?;
                 // The issuer may have moved its keys since a cache got the document that led here.
                 keys.age = keys.age.max(found.age);
+                keys.compressed |= found.compressed;
                 keys
             }
             Checked::File(path) => Document {
                 location: path.display().to_string(),
                 body: file::read(path, self.max_bytes).await?,
+                compressed: false,
                 // A file says nothing about its lifetime, and reading it again costs next to nothing.
                 lifetime: Some(Duration::ZERO),
                 age: Duration::ZERO,
             },
         };
-        parse(document)
+        // A thousand keys take longer than other tasks of this thread should have to wait.
+        tokio::task::spawn_blocking(|| parse(document)).await.unwrap_or(Err(FetchError::Panicked))
     }
 }
 
 fn parse(document: Document) -> Result<Fetched, FetchError> {
-    let Document { location, body, lifetime, age } = document;
+    let Document { location, body, compressed, lifetime, age } = document;
     let keys = match KeySet::from_jwks(&body) {
         Ok(keys) => keys,
         Err(source) => return Err(FetchError::KeySet { location, source }),
@@ -68,5 +73,5 @@ fn parse(document: Document) -> Result<Fetched, FetchError> {
     if keys.is_empty() {
         return Err(FetchError::NoUsableKeys { location, skipped: keys.skipped().to_vec() });
     }
-    Ok(Fetched { keys, lifetime, age })
+    Ok(Fetched { keys, lifetime, age, compressed })
 }

@@ -3,7 +3,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::{ACCEPT, CACHE_CONTROL, LOCATION};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Response};
 use url::Url;
@@ -12,10 +12,7 @@ use crate::cache_control;
 use crate::document::Document;
 use crate::error::{ConfigError, FetchError, root_cause};
 use crate::location::shown;
-
-/// Long enough for discovery and keys to share a connection, too short to run into one that the other side
-/// or a firewall has dropped in the meantime.
-const IDLE_CONNECTION: Duration = Duration::from_secs(5);
+use crate::{gzip, proxy};
 
 /// Two clients, because plain HTTP to this machine must not need root certificates, and never a proxy.
 pub(crate) struct HttpClient {
@@ -47,14 +44,25 @@ impl HttpClient {
         }
         let mut builder =
             common(&self.options).https_only(true).tls_certs_merge(self.options.roots.iter().cloned());
-        if !self.options.proxy_from_environment {
+        if self.options.proxy_from_environment {
+            proxy::check_environment()?;
+        } else {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(config_error)?;
         Ok(self.https.get_or_init(|| client))
     }
 
+    /// The document at this URL. A connection that breaks is replaced once, since to read is idempotent: behind a load
+    /// balancer with a node that is gone, every other connection may break, and discovery needs two.
     pub(crate) async fn get(&self, url: &Url, max_bytes: usize) -> Result<Document, FetchError> {
+        match self.get_once(url, max_bytes).await {
+            Err(error) if is_broken_connection(&error) => self.get_once(url, max_bytes).await,
+            result => result,
+        }
+    }
+
+    async fn get_once(&self, url: &Url, max_bytes: usize) -> Result<Document, FetchError> {
         let client = if url.scheme() == "https" {
             self.https().map_err(|error| FetchError::HttpClient(Arc::new(error)))?
         } else {
@@ -63,10 +71,14 @@ impl HttpClient {
         let request = client
             .get(url.clone())
             .header(ACCEPT, "application/jwk-set+json, application/json")
+            .header(ACCEPT_ENCODING, "identity")
             // What a cache in between remembers cannot say which keys are valid now.
             .header(CACHE_CONTROL, "no-cache");
         let mut response = request.send().await.map_err(|error| self.classify(url, error))?;
         check_status(url, &response)?;
+        if let Some(encoding) = gzip::unknown_encoding(response.headers()) {
+            return Err(FetchError::ContentEncoding { url: shown(url), encoding });
+        }
         let too_large = || FetchError::TooLarge { location: shown(url), limit: max_bytes };
         if response.content_length().is_some_and(|length| length > max_bytes as u64) {
             return Err(too_large());
@@ -78,9 +90,20 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
+        let compressed = gzip::is_gzip(&body);
+        if compressed {
+            let decompressed = tokio::task::spawn_blocking(move || gzip::decompress(&body, max_bytes)).await;
+            body = match decompressed {
+                Ok(Ok(body)) if body.len() > max_bytes => return Err(too_large()),
+                Ok(Ok(body)) => body,
+                Ok(Err(source)) => return Err(FetchError::Gzip { url: shown(url), source }),
+                Err(_) => return Err(FetchError::Panicked),
+            };
+        }
         Ok(Document {
             location: shown(url),
             body,
+            compressed,
             lifetime: cache_control::lifetime(response.headers()),
             age: cache_control::greatest_age(response.headers()),
         })
@@ -122,8 +145,13 @@ fn common(options: &HttpOptions) -> ClientBuilder {
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .pool_idle_timeout(IDLE_CONNECTION)
-        .pool_max_idle_per_host(1)
+        // Some servers close a connection after each answer without saying so, just as the next request comes.
+        .pool_max_idle_per_host(0)
+        // Undone here, within the limit of size; another crate of the build may have turned these on.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
 }
 
 fn config_error(error: reqwest::Error) -> ConfigError {
@@ -145,17 +173,38 @@ fn check_status(url: &Url, response: &Response) -> Result<(), FetchError> {
     Ok(())
 }
 
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        // An I/O error hides what it wraps: its `source` is the source of the wrapped error.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
+/// Whether the other side closed a connection that it had accepted.
+fn is_broken_connection(error: &FetchError) -> bool {
+    match error {
+        FetchError::Interrupted { .. } => true,
+        // While TLS was set up.
+        FetchError::Unreachable { source, .. } => causes(&**source).any(|cause| {
+            let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+            matches!(
+                kind,
+                Some(
+                    io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::BrokenPipe
+                        | io::ErrorKind::UnexpectedEof
+                )
+            )
+        }),
+        _ => false,
     }
-    None
+}
+
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// The error and all that caused it, from the outside to the inside.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // An I/O error hides what it wraps: its `source` is the source of the wrapped error.
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
 }

@@ -41,9 +41,9 @@
 //!   least), within [`min_lifetime`](JwksSourceBuilder::min_lifetime) and
 //!   [`max_lifetime`](JwksSourceBuilder::max_lifetime), else
 //!   [`default_lifetime`](JwksSourceBuilder::default_lifetime).
-//! - **On demand**, when a token names an unknown key, but at most once per
-//!   [`min_refresh_interval`](JwksSourceBuilder::min_refresh_interval). In between, senders are asked to try
-//!   again, so a storm of made-up key ids causes next to no load, and no genuine event is lost.
+//! - **On demand**, when a token names an unknown key, or is not signed by the key that it names and the keys are older
+//!   than five minutes, but at most once per [`min_refresh_interval`](JwksSourceBuilder::min_refresh_interval). In
+//!   between, senders are asked to try again, so a storm of forgeries causes next to no load, and no genuine event is lost.
 //! - **After a failure**, with growing pauses ([`backoff`](JwksSourceBuilder::backoff)).
 //!
 //! # Which keys are trusted
@@ -60,11 +60,13 @@
 //!
 //! HTTPS only (TLS 1.2 or 1.3, HTTP/1.1), with the system's root certificates; plain HTTP only to
 //! `localhost` and loopback addresses. Redirects are not followed. Connecting, the whole fetch, and the size of
-//! the answer are limited. Proxies: see [`no_proxy`](JwksSourceBuilder::no_proxy).
+//! the answer are limited. A connection that breaks is replaced once. Nothing is asked to be compressed, and gzip is
+//! understood all the same. Proxies: see [`no_proxy`](JwksSourceBuilder::no_proxy).
 //!
 //! Caches between here and the key server are asked not to answer (`Cache-Control: no-cache`). When one does all
-//! the same, which the header `Age` tells, the keys are used unless newer ones are at hand; but a token with an unknown key that
-//! arrived after the cache got them is not called forged on that ground: its sender is asked to try again.
+//! the same, which the header `Age` tells, the keys are used unless newer ones are at hand, and their
+//! [age](idnow_webhooks_core::keys::KeySource::age) counts from when the cache got them: no token is called forged on the
+//! ground of what a cache remembers.
 //!
 //! # What can be observed
 //!
@@ -72,8 +74,9 @@
 //!
 //! | event | level | when |
 //! |---|---|---|
-//! | `keys.changed` | info | the ids of the usable keys changed |
+//! | `keys.changed` | info | the ids of the usable keys changed, or the keys of an id, which `replaced` names then |
 //! | `keys.skipped` | warn | an entry of the key set is unusable; once for each change |
+//! | `keys.compressed` | info | an answer came in gzip, which was not asked for; once |
 //! | `keys.refreshed` | debug | a fetch succeeded, and its keys are in use |
 //! | `keys.outdated` | debug | a fetch brought a cache's older keys, and the newer ones at hand were kept |
 //! | `keys.refresh_failed` | warn | a fetch failed |
@@ -89,10 +92,12 @@ mod document;
 mod error;
 mod fetch;
 mod file;
+mod gzip;
 mod http_client;
 mod location;
 mod observe;
 mod policy;
+mod proxy;
 mod source;
 mod state;
 mod status;

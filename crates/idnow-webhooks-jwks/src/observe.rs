@@ -1,7 +1,8 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use idnow_webhooks_core::keys::{KeySet, SkippedKey};
+use idnow_webhooks_core::keys::{Algorithm, KeySet, SkippedKey};
 use idnow_webhooks_core::{Clock, SystemClock};
 use tracing::{debug, error, info, warn};
 
@@ -16,8 +17,9 @@ const FETCHED: &str = "idnow_webhooks_keys_fetched_timestamp_seconds";
 /// Log lines and metrics of one key source; remembers what was said already.
 pub(crate) struct Observer {
     location: Arc<str>,
-    key_ids: Option<Vec<String>>,
+    keys: Option<Arc<KeySet>>,
     skipped: Vec<SkippedKey>,
+    compressed: bool,
 }
 
 impl Observer {
@@ -32,18 +34,30 @@ impl Observer {
         metrics::describe_gauge!(FETCHED, "When the verification keys were fetched, in seconds since 1970");
         // Whoever watches must also see that none were ever fetched.
         metrics::gauge!(KEYS, "location" => Arc::clone(&location)).set(0.0);
-        Self { location, key_ids: None, skipped: Vec::new() }
+        Self { location, keys: None, skipped: Vec::new(), compressed: false }
     }
 
-    pub(crate) fn succeeded(&mut self, keys: &KeySet, took: Duration, lifetime: Duration, age: Duration) {
+    pub(crate) fn succeeded(
+        &mut self,
+        keys: &Arc<KeySet>,
+        took: Duration,
+        lifetime: Duration,
+        age: Duration,
+    ) {
         let (location, usable) = (&*self.location, keys.len());
-        let ids = keys.key_ids();
-        if self.key_ids.as_ref().is_none_or(|known| *known != ids) {
+        let known = self.keys.replace(Arc::clone(keys));
+        let (old, new) = (known.as_deref().map(by_id), by_id(keys));
+        if old.as_ref() != Some(&new) {
+            let old = old.unwrap_or_default();
+            let replaced: Vec<_> = new
+                .iter()
+                .filter(|(key_id, keys)| old.get(*key_id).is_some_and(|old| old != *keys))
+                .map(|(key_id, _)| key_id.unwrap_or("(no kid)"))
+                .collect();
             info!(
                 name: "keys.changed", target: TARGET,
-                location, key_ids = ?ids, usable, "verification keys changed"
+                location, key_ids = ?keys.key_ids(), ?replaced, usable, "verification keys changed"
             );
-            self.key_ids = Some(ids.into_iter().map(str::to_owned).collect());
         }
         if self.skipped != keys.skipped() {
             for skipped in keys.skipped() {
@@ -61,7 +75,7 @@ impl Observer {
             age_seconds = age.as_secs(),
             "fetched the verification keys"
         );
-        // A gauge is a float by definition; a key set has at most a hundred entries, and no second of ours is too large.
+        // A gauge is a float by definition; a key set has at most a thousand entries, and no second of ours is too large.
         #[allow(clippy::cast_precision_loss)]
         {
             metrics::gauge!(KEYS, "location" => Arc::clone(&self.location)).set(usable as f64);
@@ -69,6 +83,17 @@ impl Observer {
                 .set(SystemClock.now().timestamp() as f64);
         }
         count("ok", took);
+    }
+
+    /// Once: it works, and only whoever runs the server can change it.
+    pub(crate) fn compressed(&mut self) {
+        if !std::mem::replace(&mut self.compressed, true) {
+            info!(
+                name: "keys.compressed", target: TARGET,
+                location = &*self.location,
+                "the key server, or a cache in front of it, answers in gzip though it is asked not to; it is decompressed here"
+            );
+        }
     }
 
     /// At debug, because caches that share the load disagree all the time; who suffers from it is told why.
@@ -91,7 +116,7 @@ impl Observer {
     }
 
     pub(crate) fn too_stale(&mut self) {
-        self.key_ids = None;
+        self.keys = None;
         error!(
             name: "keys.too_stale", target: TARGET,
             location = &*self.location,
@@ -99,6 +124,15 @@ impl Observer {
         );
         metrics::gauge!(KEYS, "location" => Arc::clone(&self.location)).set(0.0);
     }
+}
+
+/// What makes a set another one: the keys and algorithms under each id, whatever their order in the document.
+fn by_id(keys: &KeySet) -> BTreeMap<Option<&str>, BTreeSet<(Option<&str>, Algorithm)>> {
+    let mut found = BTreeMap::<_, BTreeSet<_>>::new();
+    for key in keys.keys() {
+        found.entry(key.key_id()).or_default().insert((key.thumbprint(), key.algorithm()));
+    }
+    found
 }
 
 fn count(result: &'static str, took: Duration) {

@@ -31,7 +31,10 @@ pub(crate) struct Held {
     /// The server published these keys then or later: when the fetch began, less the age of the answer. `None`
     /// is before any instant.
     pub(crate) as_of: Option<StdInstant>,
+    /// When the fetch began.
     pub(crate) fetched_at: Instant,
+    /// How old they were then at most.
+    pub(crate) age: Duration,
     pub(crate) expires_at: Instant,
     /// From this instant on they must not be used any more.
     pub(crate) stale_at: Instant,
@@ -117,7 +120,8 @@ mod tests {
 
     fn held(as_of: StdInstant, now: Instant) -> Held {
         let (as_of, expires_at) = (Some(as_of), now + SECOND);
-        Held { keys: Arc::default(), as_of, fetched_at: now, expires_at, stale_at: now + 2 * SECOND }
+        let (age, stale_at) = (Duration::ZERO, now + 2 * SECOND);
+        Held { keys: Arc::default(), as_of, fetched_at: now, age, expires_at, stale_at }
     }
 
     fn failed(began: StdInstant) -> Attempt {

@@ -14,7 +14,8 @@ pub struct Status {
     pub ready: bool,
     /// The ids of the usable keys, sorted.
     pub key_ids: Vec<String>,
-    /// How long ago the keys were fetched. `None` without keys.
+    /// The greatest age that the keys can have: how long ago their fetch began, and how long a cache in between had
+    /// held them before, as it said. `None` without keys.
     pub age: Option<Duration>,
     /// How long their lifetime still lasts; zero after its end. `None` without keys.
     pub expires_in: Option<Duration>,
@@ -34,7 +35,7 @@ impl Status {
             ready: held.is_some(),
             key_ids: held
                 .map_or_else(Vec::new, |held| held.keys.key_ids().into_iter().map(str::to_owned).collect()),
-            age: held.map(|held| now.saturating_duration_since(held.fetched_at)),
+            age: held.map(|held| held.age.saturating_add(now.saturating_duration_since(held.fetched_at))),
             expires_in: held.map(|held| held.expires_at.saturating_duration_since(now)),
             unusable_in: held.map(|held| held.stale_at.saturating_duration_since(now)),
             last_error: state.last_error().cloned(),

@@ -63,12 +63,19 @@ struct Task {
 }
 
 struct Flight {
-    began: StdInstant,
+    began: Began,
     outcome: BoxFuture<'static, Outcome>,
 }
 
+/// When a fetch began, by both clocks.
+#[derive(Clone, Copy)]
+struct Began {
+    std: StdInstant,
+    tokio: Instant,
+}
+
 enum Event {
-    Landed(StdInstant, Outcome),
+    Landed(Began, Outcome),
     Wanted,
     Abandoned,
     Tick,
@@ -92,7 +99,7 @@ impl Task {
         self.failures = self.failures.saturating_add(1);
         self.next = Instant::now() + self.policy.backoff.wait(self.failures);
         if let Some(flight) = self.flight.take() {
-            self.fail(flight.began, &Arc::new(FetchError::Panicked));
+            self.fail(flight.began.std, &Arc::new(FetchError::Panicked));
         }
     }
 
@@ -101,7 +108,7 @@ impl Task {
             self.take_off_if_due();
             match self.event().await {
                 Event::Landed(began, Ok(fetched)) => self.succeeded(began, fetched),
-                Event::Landed(began, Err(error)) => self.failed(began, error),
+                Event::Landed(began, Err(error)) => self.failed(began.std, error),
                 Event::Abandoned => return,
                 Event::Wanted | Event::Tick => {}
             }
@@ -154,7 +161,7 @@ impl Task {
         if !on_demand && now < self.next {
             return;
         }
-        let began = StdInstant::now();
+        let began = Began { std: StdInstant::now(), tokio: now };
         let cool_until = on_demand.then(|| now + self.policy.min_refresh_interval);
         let fetch = AssertUnwindSafe((self.fetch)()).catch_unwind();
         let outcome = fetch.map(|outcome| outcome.unwrap_or(Err(FetchError::Panicked))).boxed();
@@ -165,8 +172,9 @@ impl Task {
         });
     }
 
-    fn succeeded(&mut self, began: StdInstant, fetched: Fetched) {
+    fn succeeded(&mut self, began: Began, fetched: Fetched) {
         let now = Instant::now();
+        let Began { std: began, tokio: fetched_at } = began;
         let as_of = began.checked_sub(fetched.age);
         self.failures = 0;
         let newer = self.state.borrow().keys(now).filter(|held| as_of < held.as_of).map(|held| held.stale_at);
@@ -179,7 +187,8 @@ impl Task {
         let held = Held {
             keys: Arc::clone(&keys),
             as_of,
-            fetched_at: now,
+            fetched_at,
+            age: fetched.age,
             expires_at: now + lifetime,
             stale_at: now + lifetime + self.policy.max_stale,
         };
@@ -190,6 +199,9 @@ impl Task {
             state.held = Some(held);
         });
         self.observer.succeeded(&keys, began.elapsed(), lifetime, fetched.age);
+        if fetched.compressed {
+            self.observer.compressed();
+        }
     }
 
     /// What a cache answers from before the held keys could bring back a revoked key, or lose a new one.

@@ -66,7 +66,7 @@ impl Script {
                     Plan::Succeed | Plan::Older => {
                         let keys = KeySet::from_jwks(KEYS.as_bytes()).unwrap();
                         let age = if matches!(plan, Plan::Older) { Duration::MAX } else { Duration::ZERO };
-                        Ok(Fetched { keys, lifetime: Some(Duration::from_secs(100)), age })
+                        Ok(Fetched { keys, lifetime: Some(Duration::from_secs(100)), age, compressed: false })
                     }
                     Plan::Fail => Err(FetchError::Discovery {
                         url: "scripted".to_owned(),
@@ -284,6 +284,37 @@ async fn a_failed_fetch_on_demand_is_told_and_then_cools_down() {
     assert!(!source.current().is_empty(), "good keys were lost");
 }
 
+/// Tokens with false signatures: each fetches as long as the keys are older than five minutes.
+#[tokio::test(start_paused = true)]
+async fn whoever_wants_keys_of_the_last_minutes_fetches_once() {
+    let minute = 60 * SECOND;
+    let script = Script::open(Plan::Succeed);
+    let policy = Policy { min_lifetime: 60 * minute, ..Policy::default() };
+    let source = script.start(policy);
+    source.first_fetch().await.unwrap();
+    advance(6 * minute).await;
+    settle().await;
+    for _ in 0..500 {
+        if source.age().unwrap() > 5 * minute {
+            source.refresh(StdInstant::now()).await.unwrap();
+            assert!(source.age().unwrap() < SECOND);
+        }
+    }
+    assert_eq!(script.fetches(), 2);
+    let error = source.refresh(StdInstant::now()).await.unwrap_err();
+    assert!(error.reason.contains("so soon") && source.age().unwrap() < 5 * minute, "{error}");
+
+    // As long as fetches fail, all are told so, and few fetch.
+    script.plan(Plan::Fail);
+    advance(6 * minute).await;
+    settle().await;
+    for _ in 0..500 {
+        assert!(source.age().unwrap() > 5 * minute);
+        source.refresh(StdInstant::now()).await.unwrap_err();
+    }
+    assert_eq!(script.fetches(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_arrival_in_the_future_is_now() {
     let script = Script::open(Plan::Succeed);
@@ -327,7 +358,8 @@ async fn a_panic_in_the_task_itself_does_not_end_it() {
         move || {
             assert!(calls.fetch_add(1, Ordering::SeqCst) != 0, "scripted");
             let keys = KeySet::from_jwks(KEYS.as_bytes()).unwrap();
-            future::ready(Ok(Fetched { keys, lifetime: None, age: Duration::ZERO })).boxed()
+            future::ready(Ok(Fetched { keys, lifetime: None, age: Duration::ZERO, compressed: false }))
+                .boxed()
         }
     });
     let (handle, task) = new(fetch, Policy::default(), "script".into());

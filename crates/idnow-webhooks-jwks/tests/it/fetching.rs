@@ -53,7 +53,7 @@ async fn any_status_but_200_is_an_error() {
         let error = server.error().await;
         let expected = status.split(' ').next().unwrap();
         assert!(error.to_string().contains(expected), "{error}");
-        assert_eq!(server.hits(), 1, "no second try within one fetch");
+        assert_eq!(server.hits(), 1, "an answer is an answer: no second try within one fetch");
     }
 }
 
@@ -68,7 +68,14 @@ async fn size_is_limited_with_and_without_a_declared_length() {
 
     server.set(Reply::Endless);
     let error = server.error().await;
-    assert!(matches!(*error, FetchError::TooLarge { limit: 262_144, .. }), "{error}");
+    assert!(matches!(*error, FetchError::TooLarge { limit: 4_194_304, .. }), "{error}");
+
+    let mut body = jwks(&["a"]);
+    body.push_str(&" ".repeat(4 * 1024 * 1024 - body.len()));
+    server.set(Reply::json(body.clone()));
+    assert!(server.builder().connect().await.is_ok());
+    server.set(Reply::json(body + " "));
+    assert!(matches!(*server.error().await, FetchError::TooLarge { limit: 4_194_304, .. }));
 
     // It only claims to be large: refused before the body is read.
     server.set(Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec()));
@@ -104,7 +111,70 @@ async fn garbage_is_named() {
         let server = Server::start(Reply::Raw(bytes.to_vec())).await;
         let error = server.error().await;
         assert!(matches!(*error, FetchError::Interrupted { .. }), "{error:?}");
+        assert_eq!(server.hits(), 2, "tried once more, and no more");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_tried_once_more() {
+    let server = Server::start(Reply::keys(&["a"])).await;
+    server.drop_requests(&[true]);
+    assert_eq!(server.connect().await.current().key_ids(), ["a"]);
+    assert_eq!(server.hits(), 2);
+    server.drop_requests(&[true, true]);
+    let error = server.error().await;
+    assert!(matches!(*error, FetchError::Interrupted { .. }), "{error:?}");
+    assert_eq!(server.hits(), 4);
+}
+
+/// One node of two behind a load balancer is gone.
+#[tokio::test]
+async fn discovery_works_while_every_other_connection_breaks() {
+    let server = Server::start(Reply::keys(&["a"])).await;
+    let issuer = server.url("/oidc");
+    let document = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{}"}}"#, server.url(PATH));
+    server.set_at(DISCOVERY, Reply::json(document));
+    for (drops, hits) in [([false, true, false, false], 3), ([true, false, true, false], 4)] {
+        let before = server.hits();
+        server.drop_requests(&drops);
+        let source = builder(Location::issuer(&issuer)).connect().await.unwrap();
+        assert_eq!(source.current().key_ids(), ["a"]);
+        assert_eq!(server.hits() - before, hits);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_dropped_between_discovery_and_keys_is_replaced() {
+    let server = Server::start(Reply::keys(&["a"])).await;
+    let issuer = server.url("/oidc");
+    let document = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{}"}}"#, server.url(PATH));
+    let (none, body) = (String::new(), document.into_bytes());
+    for reply in [Reply::Vanish(none.clone(), body.clone()), Reply::VanishLater(none, body)] {
+        server.set_at(DISCOVERY, reply);
+        let source =
+            builder(Location::issuer(&issuer)).min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["a"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_garbage() {
+    let server = Server::start(Reply::json(format!("\u{feff}{}", jwks(&["a"])))).await;
+    assert_eq!(server.connect().await.current().key_ids(), ["a"]);
+    let issuer = server.url("/oidc");
+    let document = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{}"}}"#, server.url(PATH));
+    server.set_at(DISCOVERY, Reply::json(format!("\u{feff}{document}")));
+    let source = builder(Location::issuer(issuer)).connect().await.unwrap();
+    assert_eq!(source.current().key_ids(), ["a"]);
+}
+
+#[tokio::test]
+async fn a_thousand_keys_are_taken() {
+    let keys: Vec<_> = (0..1_000).map(|number| jwk(&number.to_string())).collect();
+    let server = Server::start(Reply::json(format!(r#"{{"keys":[{}]}}"#, keys.join(",")))).await;
+    assert_eq!(server.connect().await.current().len(), 1_000);
 }
 
 #[tokio::test]

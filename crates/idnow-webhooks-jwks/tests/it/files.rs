@@ -41,6 +41,9 @@ async fn a_replaced_file_is_seen_on_demand() {
     file.replace(&jwks(&["2"]));
     assert_eq!(source.current().key_ids(), ["1"], "nothing is read on the hot path");
     assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["2"]);
+    assert!(source.age().unwrap() < Duration::from_secs(10), "from when it was read");
+    let error = source.refresh(Instant::now()).await.unwrap_err();
+    assert!(error.reason.contains("not fetched again so soon"), "bounded as for a server: {error}");
 }
 
 #[tokio::test]
@@ -80,4 +83,17 @@ async fn unreadable_files_are_named() {
     let builder = JwksSource::builder(Location::file(&file.0));
     let error = fetch_error(builder.max_response_bytes(20)).await;
     assert!(matches!(*error, FetchError::TooLarge { limit: 20, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_large_file_and_one_with_a_byte_order_mark_are_read() {
+    let mut text = format!("\u{feff}{}", jwks(&["1"]));
+    text.push_str(&" ".repeat(4 * 1024 * 1024 - text.len()));
+    let file = TestFile::new(&text);
+    let source = JwksSource::builder(Location::file(&file.0)).connect().await.unwrap();
+    assert_eq!(source.current().key_ids(), ["1"]);
+
+    file.replace(&(text + " "));
+    let error = fetch_error(JwksSource::builder(Location::file(&file.0))).await;
+    assert!(matches!(*error, FetchError::TooLarge { limit: 4_194_304, .. }), "{error}");
 }

@@ -76,6 +76,56 @@ async fn log_lines_come_once_per_change_and_hold_no_secrets() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_replaced_under_its_id_is_told() {
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false);
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+
+    let (one, two, other) = (jwk("1"), jwk("2"), jwk("1"));
+    let server = Server::start(Reply::Hang).await;
+    let set = |keys: &[&str]| server.set(Reply::json(format!(r#"{{"keys":[{}]}}"#, keys.join(","))));
+    set(&[&one, &two]);
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    assert_eq!(log.take().matches("verification keys changed").count(), 1);
+    // Neither order nor anything else about an entry makes another key.
+    let rewritten = one.replacen('{', r#"{"x5t":"AAAA","#, 1);
+    for (keys, replaced) in [
+        ([&*two, &*one], None),
+        ([&*two, &*rewritten], None),
+        ([&*two, &*other], Some(r#"replaced=["1"]"#)),
+        ([&*two, &*two], Some("replaced=[]")),
+    ] {
+        set(&keys);
+        source.refresh(Instant::now()).await.unwrap();
+        tokio::task::yield_now().await;
+        let text = log.take();
+        assert_eq!(text.contains("verification keys changed"), replaced.is_some(), "{keys:?}: {text}");
+        assert!(text.contains(replaced.unwrap_or_default()), "{keys:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn compression_is_told_once() {
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false);
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(jwks(&["1"]).as_bytes()).unwrap();
+    let compressed = encoder.finish().unwrap();
+    for times in [0, 1, 0, 0] {
+        source.refresh(Instant::now()).await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(log.take().matches("answers in gzip").count(), times);
+        server.set(Reply::encoded("gzip", compressed.clone()));
+    }
+}
+
+#[tokio::test]
 async fn metrics_count_fetches_and_keys() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use idnow_webhooks_core::Backoff;
-use idnow_webhooks_core::keys::KeySource;
+use idnow_webhooks_core::keys::{KeySet, KeySource};
 use tokio::task::JoinSet;
 
 use idnow_webhooks_jwks::Location;
 
-use crate::support::{PATH, Reply, Server, builder, eventually, jwks};
+use crate::support::{PATH, Reply, Server, builder, eventually, jwk, jwks};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const RETRY: Backoff =
@@ -50,6 +50,73 @@ async fn rotation_and_revocation_take_effect_on_demand() {
     server.set(Reply::keys(&["2"]));
     assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["2"]);
     assert_eq!(source.current().key_ids(), ["2"]);
+}
+
+/// One node of the key server, or a cache that does not say so, lags behind the one that has the new key.
+#[tokio::test]
+async fn a_server_that_lags_is_asked_again_after_the_cool_down() {
+    let (old, new) = (jwk("old"), jwk("new"));
+    let server = Server::start(Reply::json(format!(r#"{{"keys":[{old}]}}"#))).await;
+    let cool_down = Duration::from_millis(300);
+    let source = server.builder().min_refresh_interval(cool_down).connect().await.unwrap();
+    let keys = source.refresh(Instant::now()).await.unwrap();
+    assert_eq!(keys.key_ids(), ["old"], "fresh, and without the key: that proves nothing");
+
+    server.set(Reply::json(format!(r#"{{"keys":[{new},{old}]}}"#)));
+    let error = source.refresh(Instant::now()).await.unwrap_err();
+    assert!(error.reason.contains("not fetched again so soon"), "{error}");
+    assert_eq!(server.hits(), 2);
+    tokio::time::sleep(cool_down).await;
+    assert_eq!(source.refresh(Instant::now()).await.unwrap().key_ids(), ["new", "old"]);
+    assert_eq!(server.hits(), 3);
+}
+
+#[tokio::test]
+async fn another_key_under_an_old_id_is_brought_on_demand() {
+    let server = Server::start(Reply::keys(&["1"])).await;
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    let thumbprints = |keys: &KeySet| -> Vec<String> {
+        keys.keys().filter_map(|key| key.thumbprint().map(str::to_owned)).collect()
+    };
+    let old = thumbprints(&source.current());
+    server.set(Reply::keys(&["1"]));
+    let new = thumbprints(&source.refresh(Instant::now()).await.unwrap());
+    assert!(old != new && thumbprints(&source.current()) == new, "{old:?} {new:?}");
+}
+
+/// What makes whoever sees a false signature fetch, and what tells him not to.
+#[tokio::test]
+async fn the_age_is_that_of_what_was_published() {
+    let second = Duration::from_secs(1);
+    let server = Server::start(Reply::After(300 * MILLISECOND, Box::new(Reply::keys(&["1"])))).await;
+    let source = server.connect().await;
+    let age = source.age().unwrap();
+    assert!(age >= 300 * MILLISECOND && age < 10 * second, "from when the fetch began: {age:?}");
+
+    server.set(Reply::aged("600", jwks(&["1"])));
+    let source = server.connect().await;
+    let age = source.age().unwrap();
+    assert!(age >= 601 * second && age < 611 * second, "{age:?}");
+    assert_eq!(source.status().age.unwrap().as_secs(), age.as_secs());
+    assert!(source.refresh(Instant::now()).await.is_err(), "a cache proves nothing");
+    assert!(source.age().unwrap() >= 601 * second, "and makes nothing younger");
+
+    server.set(Reply::aged("18446744073709551615", jwks(&["1"])));
+    assert_eq!(server.connect().await.age(), Some(Duration::MAX));
+
+    server.set(Reply::keys(&["1"]));
+    let source = server.connect().await;
+    assert!(source.refresh(Instant::now()).await.is_ok());
+    assert!(source.refresh(Instant::now()).await.is_err(), "the cool-down");
+    assert!(source.age().unwrap() < 10 * second, "so who is refused by it needs no younger keys");
+    // A cache that answers now does not make the newer keys older.
+    server.set(Reply::aged("600", jwks(&["1"])));
+    let source = server.builder().min_refresh_interval(Duration::ZERO).connect().await.unwrap();
+    server.set(Reply::keys(&["1"]));
+    source.refresh(Instant::now()).await.unwrap();
+    server.set(Reply::aged("600", jwks(&["1"])));
+    source.refresh(Instant::now()).await.unwrap_err();
+    assert!(source.age().unwrap() < 10 * second);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A small HTTP server that does as it is told, also what no HTTP library would do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +29,10 @@ pub(crate) enum Reply {
     /// A body without a declared length that never ends.
     Endless,
     Hang,
+    /// Status, headers and body as in `Http`, as if the connection stayed open. It is closed at once.
+    Vanish(String, Vec<u8>),
+    /// The same, but it is closed when the next request comes on it.
+    VanishLater(String, Vec<u8>),
 }
 
 impl Reply {
@@ -38,6 +42,11 @@ impl Reply {
 
     pub(crate) fn keys(ids: &[&str]) -> Self {
         Self::json(jwks(ids))
+    }
+
+    /// With this `Content-Encoding`, whatever the body is.
+    pub(crate) fn encoded(encoding: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self::Http("200 OK", format!("Content-Encoding: {encoding}\r\n"), body.into())
     }
 
     pub(crate) fn cached(cache_control: &str, ids: &[&str]) -> Self {
@@ -63,6 +72,8 @@ struct Shared {
     replies: HashMap<String, Reply>,
     /// Request heads, in the order of arrival.
     requests: Vec<String>,
+    /// For each request to come, whether its connection is closed without an answer.
+    drops: VecDeque<bool>,
     open: usize,
     most_open: usize,
 }
@@ -125,6 +136,11 @@ impl Server {
         self.shared.lock().unwrap().replies.insert(path.to_owned(), reply);
     }
 
+    /// Closes the connection of each of the next requests without an answer, or answers it as usual.
+    pub(crate) fn drop_requests(&self, drops: &[bool]) {
+        self.shared.lock().unwrap().drops = drops.iter().copied().collect();
+    }
+
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.lock().unwrap().requests.clone()
     }
@@ -179,6 +195,9 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Mutex<S
     let reply = {
         let mut shared = shared.lock().unwrap();
         shared.requests.push(head);
+        if shared.drops.pop_front().unwrap_or_default() {
+            return None;
+        }
         shared.open += 1;
         shared.most_open = shared.most_open.max(shared.open);
         shared.replies.get(&path).cloned().unwrap_or_else(|| Reply::status("404 Not Found"))
@@ -217,10 +236,23 @@ async fn answer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), mut reply: R
                 stream.write_all(&[b' '; 4096]).await.ok()?;
             }
         }
+        Reply::Vanish(headers, body) => open_ended(stream, &headers, &body).await?,
+        Reply::VanishLater(headers, body) => {
+            open_ended(stream, &headers, &body).await?;
+            stream.read_u8().await.ok()?;
+            return None;
+        }
         Reply::Hang => std::future::pending().await,
         Reply::After(..) => unreachable!(),
     }
     stream.shutdown().await.ok()
+}
+
+async fn open_ended(stream: &mut (impl AsyncWrite + Unpin), headers: &str, body: &[u8]) -> Option<()> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.ok()?;
+    stream.write_all(body).await.ok()?;
+    stream.flush().await.ok()
 }
 
 /// A new P-256 key as a JWK.

@@ -88,6 +88,24 @@ async fn a_server_that_speaks_no_tls_is_refused() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_breaks_off_is_tried_once_more() {
+    let (root, _) = private_authority("localhost");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 10_000]).await;
+        }
+    });
+    let error = fetch_error(builder(Location::url(url)).root_certificates_pem(root)).await;
+    assert!(matches!(*error, FetchError::Unreachable { .. }), "{error:?}");
+    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn discovery_over_https_must_not_lead_to_plain_http() {
     let (root, acceptor) = private_authority("localhost");
     let discovery = Server::start_tls(Reply::Hang, acceptor).await;

@@ -134,7 +134,7 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// When to answer at the latest.
     pub answer_deadline: Duration,
-    /// The least time between two fetches that unknown key ids cause.
+    /// The least time between two fetches that tokens cause: unknown key ids, false signatures.
     pub jwks_min_refresh: Duration,
     /// Where events are remembered.
     pub store: Store,

@@ -362,3 +362,28 @@ async fn a_receiver_is_set_up_from_a_key_file_and_a_missing_file_stops_the_start
     std::fs::remove_file(&path).unwrap();
     assert!(error.starts_with("IDNOW_JWKS_FILE") && error.contains(file), "{error}");
 }
+
+#[tokio::test]
+#[ignore = "run by the test below, in a process with the variable"]
+async fn a_proxy_of_the_environment() {
+    let settings = read(&[("IDNOW_STORE", "memory")]).unwrap();
+    println!("refused: {}", settings.inline(EventRouter::new()).await.unwrap_err());
+}
+
+#[test]
+fn a_proxy_that_is_no_url_stops_the_start_and_is_named_and_not_shown() {
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "settings::tests::a_proxy_of_the_environment", "--ignored", "--nocapture"]);
+        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(name);
+        }
+        let output = command.env(variable, "http://user:hunter2 @proxy:3128").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            text.contains(&format!("refused: key source: {variable} (value not shown) is not a URL")),
+            "{text}"
+        );
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

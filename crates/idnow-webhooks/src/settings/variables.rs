@@ -65,7 +65,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "IDNOW_JWKS_MIN_REFRESH_SECONDS",
         "10",
-        "the least time between two fetches that unknown key ids cause",
+        "the least time between two fetches that tokens cause: unknown key ids, false signatures",
     ),
     variable(
         "IDNOW_STORE",
