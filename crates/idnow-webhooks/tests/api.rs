@@ -17,15 +17,15 @@ use idnow_webhooks::keys::{
     UnusableKey, VerificationKey,
 };
 use idnow_webhooks::store::{
-    Backlog, ClaimedEvent, EventFilter, EventStore, Evidence, Lease, MemoryStore, NewEvent, Order, Replay,
-    Retention, RetentionTooShort, SessionOrder, StoreError, StoredEvent,
+    Backlog, ClaimedEvent, EventFilter, EventStore, Evidence, Lease, MemoryStore, NewEvent, Order,
+    ParkLimits, ParkedToken, Replay, Retention, RetentionTooShort, SessionOrder, StoreError, StoredEvent,
 };
 use idnow_webhooks::{
-    Admission, AdmissionError, Admitted, Backoff, Clock, EventRouter, Failure, ForwardedError, HandlerError,
-    Head, HeaderError, Health, Outcome, PeerAddr, PolicyError, Receiver, ReceiverBuilder, ReceiverError,
-    Refusal, RepeatedHandler, RequiredHeader, RequiredHeaderError, Secret, Seen, SystemClock, TokenError,
-    VerifiedDelivery, VerifiedToken, Verifier, VerifierBuilder, VerifyError, Worker, WorkerBuilder,
-    WorkerError,
+    Admission, AdmissionError, Admitted, AsOf, Backoff, ClaimsError, Clock, EventRouter, Failure,
+    ForwardedError, HandlerError, Head, HeaderError, Health, Mismatch, MismatchKind, Outcome, PeerAddr,
+    PolicyError, Receiver, ReceiverBuilder, ReceiverError, Refusal, RepeatedHandler, RequiredHeader,
+    RequiredHeaderError, Secret, SystemClock, TokenError, Untrusted, VerifiedDelivery, VerifiedToken,
+    Verifier, VerifierBuilder, VerifyError, Worker, WorkerBuilder, WorkerError,
 };
 
 fn shared<T: Debug + Send + Sync + 'static + ?Sized>() {}
@@ -43,7 +43,11 @@ fn what_users_hold_can_be_shared_and_shown() {
     cloned::<Admitted>();
     cloned::<RequiredHeader>();
     cloned::<Secret>();
-    cloned::<Seen>();
+    cloned::<Untrusted>();
+    cloned::<AsOf>();
+    cloned::<MismatchKind>();
+    cloned::<ParkedToken>();
+    cloned::<ParkLimits>();
     cloned::<Backoff>();
     cloned::<Health>();
     cloned::<PeerAddr>();
@@ -103,6 +107,8 @@ fn errors_can_be_passed_on() {
     error::<RepeatedHandler>();
     error::<Refusal>();
     error::<TokenError>();
+    error::<ClaimsError>();
+    error::<Mismatch>();
     error::<VerifyError>();
     error::<Unreadable>();
     error::<KeySetError>();
