@@ -1,12 +1,11 @@
 //! Who is believed.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use idnow_webhooks::Settings;
-use idnow_webhooks::settings::{Keys, VARIABLES};
+use idnow_webhooks::settings::{Keys, environment};
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -38,7 +37,7 @@ struct Discovery {
 
 /// The settings of a listener at this address.
 pub(super) async fn find(arguments: &Arguments, listening: SocketAddr) -> Result<Settings, Failure> {
-    let mut variables = variables()?;
+    let mut variables = environment()?;
     variables.retain(|(name, _)| !PLACE.contains(&name.as_str()));
     let Some(sandbox) = &arguments.sandbox else {
         return Settings::from_variables(variables).map_err(|error| {
@@ -75,21 +74,6 @@ pub(super) async fn find(arguments: &Arguments, listening: SocketAddr) -> Result
         settings.jwks_min_refresh = Duration::from_secs(1);
     }
     Ok(settings)
-}
-
-fn variables() -> Result<Vec<(String, String)>, Failure> {
-    let mut variables = Vec::new();
-    for (name, value) in env::vars_os() {
-        let Ok(name) = name.into_string() else { continue };
-        // The value of a variable that nobody reads is nobody's business.
-        let value = if VARIABLES.iter().any(|variable| variable.name == name) {
-            value.into_string().map_err(|_| format!("{name} is not UTF-8 text"))?
-        } else {
-            String::new()
-        };
-        variables.push((name, value));
-    }
-    Ok(variables)
 }
 
 /// Under which URLs an endpoint on this machine may be known to the sandbox.

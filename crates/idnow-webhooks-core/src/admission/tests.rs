@@ -236,3 +236,21 @@ fn debug_output_hides_required_values() {
     let admission = Admission::new().require(RequiredHeader::new("X-Auth-Token", ["hush-hush"]).unwrap());
     assert!(!format!("{admission:?}").contains("hush"));
 }
+
+/// HTTP takes white space from both ends of a value, and carries no control characters.
+#[test]
+fn a_value_that_no_request_can_carry_cannot_be_required() {
+    for value in ["token ", " token", "token\t", "token\r\n", "to\nken", "to\0ken", "token\u{7f}", " "] {
+        let error = RequiredHeader::new("X-Auth-Token", ["right", value]).expect_err(value);
+        assert!(
+            error.to_string().contains("x-auth-token") && !error.to_string().contains("ken\u{7f}"),
+            "{error}"
+        );
+    }
+    for value in ["to ken", "to\tken", "tökén", "\u{a0}token"] {
+        let header = RequiredHeader::new("X-Auth-Token", [value]).unwrap();
+        let carried = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        let headers = [("x-auth-token".parse().unwrap(), carried)].into_iter().collect();
+        assert!(Admission::new().require(header).admit(&headers, None).is_ok(), "{value}");
+    }
+}

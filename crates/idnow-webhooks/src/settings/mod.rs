@@ -5,11 +5,13 @@
 //! [`Settings::inline`] then sets up store, keys, admission and receiver.
 
 mod error;
+mod names;
 mod setup;
 mod store;
 mod value;
 mod variables;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -157,25 +159,14 @@ pub struct Settings {
 impl Settings {
     /// Reads the [`VARIABLES`] from the environment, as [`from_variables`](Self::from_variables) does.
     pub fn from_env() -> Result<Self, SettingsError> {
-        let mut readable = Vec::new();
-        for (name, value) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if variables::is_known(&name) {
-                let value = value.into_string().map_err(|_| SettingsError::not_text(&name))?;
-                readable.push((name, value));
-            } else if variables::has_prefix(&name) {
-                // Only the name is looked at.
-                readable.push((name, String::new()));
-            }
-        }
-        Self::from_variables(readable)
+        Self::from_variables(environment()?)
     }
 
     /// Reads the [`VARIABLES`] from a list of names and values. Of two with one name, the last counts.
     ///
-    /// A blank value counts as not set, but is an error where that would take a protection away. So is an
-    /// unknown name that begins with `IDNOW_` and is but three typing errors away from a known one; others are
-    /// only reported in the log.
+    /// A blank value counts as not set, but is an error where that would take a protection away. So is a name that is
+    /// a misspelt one of the [`VARIABLES`], as `IDNOW_ALOWED_IPS`. Other unknown names that begin with `IDNOW_` are
+    /// reported in the log, unless Kubernetes sets them for a Service, as `IDNOW_PORT=tcp://10.0.0.1:80`.
     ///
     /// ```
     /// use idnow_webhooks::Settings;
@@ -260,6 +251,24 @@ impl Settings {
             path: read.path("WEBHOOK_PATH", "/webhooks/idnow")?,
         })
     }
+}
+
+/// The environment of this process, for [`Settings::from_variables`] after a change of your own.
+///
+/// # Errors
+///
+/// One of the [`VARIABLES`] is not UTF-8 text. Others may hold whatever they like.
+pub fn environment() -> Result<Vec<(String, String)>, SettingsError> {
+    let read = |(name, value): (OsString, OsString)| {
+        let name = name.to_string_lossy().into_owned();
+        let value = match value.into_string() {
+            Ok(value) => value,
+            Err(_) if variables::is_known(&name) => return Err(SettingsError::not_text(&name)),
+            Err(value) => value.to_string_lossy().into_owned(),
+        };
+        Ok((name, value))
+    };
+    std::env::vars_os().map(read).collect()
 }
 
 /// Keys come from one place. Without any of the three variables it is the preset's, or else what the issuer

@@ -14,15 +14,15 @@ use super::error::SettingsError;
 #[cfg(not(feature = "sqlite"))]
 use super::store::EXPECTED;
 use super::store::Store;
-use super::variables;
+use super::{names, variables};
 
 pub(super) struct Variables(BTreeMap<String, String>);
 
 impl Variables {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
         let mut variables: BTreeMap<_, _> = variables.into_iter().collect();
-        for name in variables.keys() {
-            variables::check_name(name)?;
+        for (name, value) in &variables {
+            names::check(name, value)?;
         }
         for (name, otherwise) in variables::GUARDS {
             if variables.get(*name).is_some_and(|value| value.trim().is_empty()) {

@@ -1,5 +1,3 @@
-use super::error::SettingsError;
-
 /// A variable that [`Settings`](super::Settings) reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,31 +105,6 @@ pub(super) const GUARDS: &[(&str, &str)] = &[
     ("IDNOW_WEBHOOK_SECRET", "verify with public keys"),
 ];
 
-/// More changes than this make another name, not a misspelt one.
-const MAX_TYPING_ERRORS: usize = 3;
-const PREFIX: &str = "IDNOW_";
-
 pub(super) fn is_known(name: &str) -> bool {
     VARIABLES.iter().any(|variable| variable.name == name)
-}
-
-pub(super) fn has_prefix(name: &str) -> bool {
-    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
-/// A misspelt variable must not silently leave a door open.
-pub(super) fn check_name(name: &str) -> Result<(), SettingsError> {
-    if is_known(name) || !has_prefix(name) {
-        return Ok(());
-    }
-    let upper = name.to_ascii_uppercase();
-    let distances =
-        VARIABLES.iter().map(|known| (strsim::damerau_levenshtein(known.name, &upper), known.name));
-    match distances.min() {
-        Some((distance, meant)) if distance <= MAX_TYPING_ERRORS => Err(SettingsError::misspelt(name, meant)),
-        _ => {
-            tracing::warn!(target: "idnow_webhooks::settings", name, "this variable is unknown and has no effect");
-            Ok(())
-        }
-    }
 }

@@ -1,7 +1,18 @@
+mod names;
+
+use std::sync::{Mutex, PoisonError};
+
 use http::HeaderMap;
 use idnow_webhooks_core::EventRouter;
 
 use super::*;
+
+/// All that was logged. Tests run at once, so each looks for a text of its own.
+static LOG: idnow_webhooks_watch::Kept = Mutex::new(Vec::new());
+
+fn logged() -> String {
+    String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+}
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     // Without the feature there is no default.
@@ -14,7 +25,7 @@ fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn read_only(given: impl IntoIterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
-    idnow_webhooks_watch::watch();
+    idnow_webhooks_watch::watch_into(&LOG);
     let base = [("IDNOW_ENVIRONMENT", "sandbox"), ("IDNOW_AUDIENCE", "https://bank.example/hook")];
     Settings::from_variables(owned(&base).into_iter().chain(given))
 }
@@ -267,26 +278,6 @@ fn a_mode_without_a_list_is_an_error() {
         let error = read(&[("IDNOW_ALLOWED_IPS_MODE", mode)]).unwrap_err();
         assert_eq!(error.variable(), "IDNOW_ALLOWED_IPS_MODE");
         assert!(error.to_string().contains("without IDNOW_ALLOWED_IPS"), "{error}");
-    }
-}
-
-#[test]
-fn a_misspelt_variable_is_an_error_and_another_is_not() {
-    for (misspelt, meant) in [
-        ("IDNOW_ALOWED_IPS", "IDNOW_ALLOWED_IPS"),
-        ("IDNOW_ALLOWED_IP", "IDNOW_ALLOWED_IPS"),
-        ("IDNOW_AUDIENCES", "IDNOW_AUDIENCE"),
-        ("IDNOW_REQUIERD_HEADER", "IDNOW_REQUIRED_HEADERS"),
-        ("IDNOW_Expected_Environment", "IDNOW_EXPECTED_ENVIRONMENT"),
-        ("idnow_allowed_ips", "IDNOW_ALLOWED_IPS"),
-    ] {
-        let error = read(&[(misspelt, "hush-hush")]).unwrap_err();
-        assert_eq!(error.variable(), misspelt);
-        let text = error.to_string();
-        assert!(text.contains(meant) && !text.contains("hush"), "{text}");
-    }
-    for other in ["IDNOW_CLIENT_SECRET", "IDNOW_LOG", "IDN_ALLOWED_IPS", "PATH", "é", "IDNOÉ_X"] {
-        assert!(read(&[(other, "x")]).is_ok(), "{other}");
     }
 }
 
