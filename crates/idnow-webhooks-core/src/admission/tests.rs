@@ -110,7 +110,7 @@ fn several_lines_are_one_list() {
 #[test]
 fn what_cannot_be_read_is_refused() {
     let admission = behind_proxy();
-    for value in ["", "unknown", "192.0.2.1, ", "192.0.2.1, _hidden", "192.0.2.300", "fe80::1%eth0"] {
+    for value in ["", "unknown", "192.0.2.1, _hidden", "192.0.2.300", "fe80::1%eth0"] {
         assert!(!admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"), "{value:?}");
     }
     let mut foreign = HeaderMap::new();
@@ -119,6 +119,35 @@ fn what_cannot_be_read_is_refused() {
     let long = vec!["10.0.0.9"; 33].join(",");
     let error = admission.admit(&headers(&[("x-forwarded-for", &long)]), ip("10.0.0.1")).unwrap_err();
     assert!(error.to_string().contains("more than 32"), "{error}");
+}
+
+/// RFC 9110, 5.6.1.2. A header of nothing else is none.
+#[test]
+fn empty_members_of_the_list_are_ignored() {
+    let admission = behind_proxy();
+    for value in ["192.0.2.1,", "192.0.2.1, ", ",192.0.2.1", "198.51.100.1, ,\t192.0.2.1 , ,10.0.0.2,,"] {
+        assert!(admits(&admission, &[("x-forwarded-for", value)], "10.0.0.1"), "{value:?}");
+    }
+    for value in ["for=192.0.2.1,", "for=192.0.2.1 , , for=10.0.0.2", ",for=192.0.2.1;proto=https;, "] {
+        assert!(admits(&admission, &[("forwarded", value)], "10.0.0.1"), "{value:?}");
+    }
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.1, 198.51.100.1,"),
+        ("forwarded", "for=192.0.2.1, for=198.51.100.1, "),
+        ("forwarded", "for=192.0.2.1, ;"),
+        ("forwarded", "for=192.0.2.1, \"\""),
+    ] {
+        assert!(!admits(&admission, &[(name, value)], "10.0.0.1"), "{value:?}");
+    }
+    let itself = admission.clone().allow("10.0.0.5/32".parse().unwrap());
+    for name in ["x-forwarded-for", "forwarded"] {
+        for value in ["", " , ,"] {
+            assert!(admits(&itself, &[(name, value)], "10.0.0.5"), "{value:?}");
+            assert!(!admits(&itself, &[(name, value)], "10.0.0.1"), "{value:?}");
+        }
+    }
+    let lines = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "")];
+    assert!(admits(&admission, &lines, "10.0.0.1"));
 }
 
 #[test]
