@@ -6,8 +6,8 @@ use std::path::Path;
 pub(crate) fn warn(path: &Path) {
     // The log stands beside the file itself, not beside a link to it.
     let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let places = [Some(file.as_path()), file.parent()].into_iter().flatten();
-    if let Some((place, medium)) = places.filter_map(|place| Some((place, Medium::of(place)?))).next() {
+    let mut places = [Some(file.as_path()), file.parent()].into_iter().flatten();
+    if let Some((place, medium)) = places.find_map(|place| Some((place, Medium::of(place)?))) {
         let place = place.display();
         tracing::warn!(path = %path.display(), "{place} is on {}: {}", medium.name, medium.risk.explain());
     }
