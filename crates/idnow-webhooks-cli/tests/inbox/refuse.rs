@@ -25,7 +25,7 @@ fn a_file_that_is_not_there_is_not_made() {
     // The default, in a folder without it.
     let mut command = command();
     let output = command.current_dir(folder.path()).arg("stats").output().unwrap();
-    let error = super::Ran::of(output).failed(1);
+    let error = Ran::of(output).failed(1);
     assert!(error.contains("idnow-webhooks.db") && error.contains("the default"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
 }

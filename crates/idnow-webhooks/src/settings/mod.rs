@@ -2,7 +2,8 @@
 //!
 //! [`VARIABLES`] lists them all; [`Settings::from_env`] reads them, and stops at the first wrong value with a
 //! message that names the variable, the value and what is expected. [`Settings::queued`] or
-//! [`Settings::inline`] then sets up store, keys, admission and receiver.
+//! [`Settings::inline`] then sets up store, keys, admission and receiver. Without the feature `jwks`, a shared secret is
+//! the only key.
 
 mod error;
 mod files;
@@ -109,6 +110,8 @@ impl Settings {
     /// a misspelt one of the [`VARIABLES`], as `IDNOW_ALOWED_IPS`. Other unknown names that begin with `IDNOW_` are
     /// reported in the log, unless Kubernetes sets them for a Service, as `IDNOW_PORT=tcp://10.0.0.1:80`.
     ///
+    /// The files that variables such as `IDNOW_STORE_FILE` name are read here, once.
+    ///
     /// ```
     /// use idnow_webhooks::Settings;
     ///
@@ -147,11 +150,12 @@ impl Settings {
             |name, range, default| read.number(name, "seconds", range, default).map(Duration::from_secs);
         let answer_deadline = read.number("IDNOW_ANSWER_DEADLINE_MS", "milliseconds", 100..=60_000, 8000)?;
         let answer_deadline = Duration::from_millis(answer_deadline);
+        let audiences = read.audiences("IDNOW_AUDIENCE")?;
         let store = read.store("IDNOW_STORE")?;
         Ok(Self {
             environment,
             issuer,
-            audiences: read.audiences("IDNOW_AUDIENCE")?,
+            audiences,
             algorithms: read.algorithms("IDNOW_ALGORITHMS", matches!(keys, Keys::Secrets(_)))?,
             keys,
             leeway: seconds("IDNOW_LEEWAY_SECONDS", 0..=600, 60)?,

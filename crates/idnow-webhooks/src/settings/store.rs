@@ -97,17 +97,14 @@ impl Store {
         read.given_store(NAME).map_err(|error| read.name_source(error))
     }
 
-    /// As texts name it.
-    fn kind(&self) -> &'static str {
-        match self {
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    fn is_not(&self, expected: &'static str) -> OpenStoreError {
+        let found = match self {
             Self::Memory => "memory",
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
-        }
-    }
-
-    fn is_not(&self, expected: &'static str) -> OpenStoreError {
-        OpenStoreError::OtherKind { expected, found: self.kind() }
+        };
+        OpenStoreError::OtherKind { expected, found }
     }
 }
 
@@ -131,6 +128,10 @@ impl Settings {
         Ok(self.open().await?.store)
     }
 
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(clippy::unused_async, reason = "memory opens at once")
+    )]
     pub(super) async fn open(&self) -> Result<OpenStore, SetupError> {
         match &self.store {
             Store::Memory => {
