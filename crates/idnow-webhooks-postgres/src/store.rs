@@ -48,7 +48,9 @@ impl PostgresStore {
     /// Opens a store with the defaults: makes the tables if they are missing.
     ///
     /// The address is `postgres://user:password@host/database`, with the parameters of `libpq` such as `sslmode` and
-    /// `options` (for a schema of its own: `?options=-csearch_path%3Dwebhooks`).
+    /// `options` (for a schema of its own: `?options=-csearch_path%3Dwebhooks`). Without a password in it, that in
+    /// `PGPASSWORD` counts, or else the one in the file that `PGPASSFILE` names; on Linux, a file that group or others may
+    /// read counts for nothing.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -179,6 +181,11 @@ impl EventStore for PostgresStore {
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("schema", &self.core().schema.name).finish_non_exhaustive()
+        let options = self.pool().connect_options();
+        f.debug_struct("PostgresStore")
+            .field("host", &options.get_host())
+            .field("database", &options.get_database())
+            .field("schema", &self.core().schema.name)
+            .finish_non_exhaustive()
     }
 }

@@ -154,32 +154,37 @@ async fn a_source_of_keys_can_be_shared_with_a_receiver() {
 
 #[cfg(feature = "jwks")]
 #[test]
-fn keys_and_settings() {
-    use idnow_webhooks::Settings;
+fn keys() {
     use idnow_webhooks::jwks::{
         ConfigError, FetchError, JwksError, JwksSource, JwksSourceBuilder, Location, Status,
-    };
-    use idnow_webhooks::settings::{
-        Keys, OpenStoreError, Preset, SettingsError, SetupError, Store, UnknownStore, Variable,
     };
 
     cloned::<JwksSource>();
     cloned::<JwksSourceBuilder>();
     cloned::<Location>();
     cloned::<Status>();
+    error::<ConfigError>();
+    error::<FetchError>();
+    error::<JwksError>();
+    sent(JwksSource::builder(Location::file("keys.json")).connect());
+}
+
+#[test]
+fn settings() {
+    use idnow_webhooks::Settings;
+    use idnow_webhooks::settings::{
+        Keys, OpenStoreError, Preset, SettingsError, SetupError, Store, UnknownStore, Variable,
+    };
+
     cloned::<Settings>();
     cloned::<Keys>();
     cloned::<Preset>();
     cloned::<Store>();
     cloned::<Variable>();
-    error::<ConfigError>();
-    error::<FetchError>();
-    error::<JwksError>();
     error::<SettingsError>();
     error::<SetupError>();
     error::<OpenStoreError>();
     error::<UnknownStore>();
-    sent(JwksSource::builder(Location::file("keys.json")).connect());
     let variables = [
         ("IDNOW_ENVIRONMENT", "sandbox"),
         ("IDNOW_AUDIENCE", "https://bank.example/"),
@@ -191,6 +196,12 @@ fn keys_and_settings() {
     sent(settings.inline(EventRouter::new()));
     sent(settings.receiver_builder());
     sent(settings.open_store());
+    sent(settings.queued_on(MemoryStore::new(), EventRouter::new()));
+    sent(settings.inline_on(MemoryStore::new(), EventRouter::new()));
+    #[cfg(feature = "sqlite")]
+    sent(settings.open_sqlite());
+    #[cfg(feature = "postgres")]
+    sent(settings.open_postgres());
 }
 
 #[cfg(feature = "sqlite")]

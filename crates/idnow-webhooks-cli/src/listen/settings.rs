@@ -15,13 +15,14 @@ use crate::{Failure, client, text, wrong_usage};
 /// These say where the webhook of a server is; here, options do.
 const PLACE: [&str; 2] = ["LISTEN", "WEBHOOK_PATH"];
 /// What a sandbox takes the place of.
-const TRUST: [&str; 6] = [
+const TRUST: [&str; 7] = [
     "IDNOW_ALGORITHMS",
     "IDNOW_ENVIRONMENT",
     "IDNOW_ISSUER",
     "IDNOW_JWKS_FILE",
     "IDNOW_JWKS_URL",
     "IDNOW_WEBHOOK_SECRET",
+    "IDNOW_WEBHOOK_SECRET_FILE",
 ];
 /// Variables cannot say that plain HTTP is allowed.
 const REPLACED: &str = "https://sandbox.invalid/";

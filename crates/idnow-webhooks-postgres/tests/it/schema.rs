@@ -146,4 +146,7 @@ async fn a_wrong_setting_is_named_before_anybody_connects() {
         assert!(matches!(error, ConnectError::InvalidSetting { setting: "insert_lanes", .. }), "{error}");
         assert!(error.to_string().starts_with("insert_lanes must be from 1 to 64"), "{error}");
     }
+    let error =
+        PostgresStore::builder().pool_size(0).connect("postgres://127.0.0.1:1/none").await.unwrap_err();
+    assert!(matches!(error, ConnectError::InvalidSetting { setting: "pool_size", .. }), "{error}");
 }
