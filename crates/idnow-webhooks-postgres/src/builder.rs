@@ -129,12 +129,13 @@ impl PostgresStoreBuilder {
         let schema = Schema::prepare(&own, self.create_if_missing).await?;
         schema.check(&pool).await?;
         let (bell, floor, news) = (Bell::default(), Floor::default(), Notify::new());
-        let (open, patience) = (Open::default(), Mutex::default());
+        let (open, patience, parking) = (Open::default(), Mutex::default(), Mutex::default());
         let core = Arc::new(Core {
             own,
             handlers: pool,
             open,
             patience,
+            parking,
             schema,
             clock: self.clock,
             bell,

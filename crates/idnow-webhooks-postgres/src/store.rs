@@ -166,16 +166,16 @@ impl EventStore for PostgresStore {
         within("counting completed events", LONG_LIMIT, self.core().completed()).await
     }
 
-    async fn park(&self, _: ParkedToken, _: ParkLimits) -> Result<ParkOutcome, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        within("parking a token", LIMIT, self.core().park(token, limits)).await
     }
 
-    async fn parked(&self, _: i64, _: usize) -> Result<Vec<ParkedToken>, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        within("listing parked tokens", LIMIT, self.core().parked(after, limit)).await
     }
 
-    async fn unpark(&self, _: &str) -> Result<bool, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError> {
+        within("forgetting a parked token", LIMIT, self.core().unpark(id)).await
     }
 }
 

@@ -233,7 +233,7 @@ async fn a_file_that_is_damaged_and_restored() {
     fs::copy(folder.file(), &copy).unwrap();
     let mut file = OpenOptions::new().write(true).open(folder.file()).unwrap();
     // All but the first pages, which describe the tables.
-    let (size, first) = (file.metadata().unwrap().len(), 12 * 4096);
+    let (size, first) = (file.metadata().unwrap().len(), 20 * 4096);
     file.seek(SeekFrom::Start(first)).unwrap();
     file.write_all(&vec![0x5a; usize::try_from(size - first).unwrap()]).unwrap();
     drop(file);
