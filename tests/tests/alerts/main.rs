@@ -38,7 +38,7 @@ fn documented(metric: &str) -> String {
 async fn every_metric_label_and_value_exists() {
     let metrics = scrape::metrics().await;
     for rule in rules::parse(&text("docs/alerts.yml")) {
-        let alert = &rule.alert;
+        let alert = &rule.name;
         let uses = rules::uses(&rule.expr);
         assert!(!uses.is_empty(), "{alert} asks for no metric");
         for used in &uses {
@@ -92,7 +92,7 @@ fn each_fires_when_it_should() {
     promtool(&["check", "rules"], &root().join("docs/alerts.yml"));
     promtool(&["test", "rules"], &folder.path().join("cases.yml"));
     for rule in rules::parse(&text("docs/alerts.yml")) {
-        let name = &rule.alert;
+        let name = &rule.name;
         let fires = format!("alertname: {name}\n        exp_alerts:");
         assert!(cases.contains(&fires), "no case in which {name} fires");
         assert!(cases.contains(&format!("alertname: {name} }}")), "no case in which {name} is silent");
@@ -123,7 +123,7 @@ fn the_guide_lists_all_of_them() {
     let count = alerts.len();
     assert!(guide.contains(&format!("holds {count} alerts")), "the guide should say that there are {count}");
     for rule in alerts {
-        let (name, severity) = (&rule.alert, rule.severity());
+        let (name, severity) = (&rule.name, rule.severity());
         let listed = guide.lines().any(|line| {
             line.starts_with("| `Idnow")
                 && line.contains(&format!("`{name}`"))
@@ -144,7 +144,7 @@ fn each_says_where_the_guide_tells_what_to_do() {
     for rule in rules::parse(&text("docs/alerts.yml")) {
         let (file, anchor) = rule.annotations.runbook.split_once('#').unwrap();
         assert_eq!(file, "production.md");
-        assert!(anchors.iter().any(|known| known == anchor), "{}: no {anchor} among {anchors:?}", rule.alert);
+        assert!(anchors.iter().any(|known| known == anchor), "{}: no {anchor} among {anchors:?}", rule.name);
     }
 }
 

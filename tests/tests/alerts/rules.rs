@@ -26,7 +26,8 @@ enum Rule {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alert {
-    pub(crate) alert: String,
+    #[serde(rename = "alert")]
+    pub(crate) name: String,
     pub(crate) expr: String,
     #[serde(rename = "for")]
     _for: Option<String>,
@@ -38,7 +39,8 @@ pub(crate) struct Alert {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
-    record: String,
+    #[serde(rename = "record")]
+    name: String,
     expr: String,
 }
 
@@ -92,7 +94,7 @@ pub(crate) fn parse(text: &str) -> Vec<Alert> {
         }
     }
     for record in &records {
-        let name = &record.record;
+        let name = &record.name;
         assert!(alerts.iter().any(|alert| alert.expr.contains(&**name)), "no alert asks for {name}");
         for alert in &mut alerts {
             alert.expr = alert.expr.replace(&**name, &format!("({})", record.expr));
