@@ -21,7 +21,8 @@ fn read_as<P: EventPayload>(event: &RawEvent) {
 
 /// Another reader of JSON finds the same in the text.
 fn check_against_serde(event: &RawEvent) {
-    let value: Value = serde_json::from_str(event.json()).expect("what was read is JSON");
+    // What nobody reads may be more than that reader takes: a number, a depth, an escape.
+    let Ok(value) = serde_json::from_str::<Value>(event.json()) else { return };
     assert_eq!(value["eventName"].as_str(), Some(&*event.name));
     assert_eq!(value["environment"].as_str(), Some(&*event.environment));
     for (member, read) in [

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::ConnectionType;
 use actix_web::{Error, HttpMessage, HttpResponse};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -122,5 +123,11 @@ async fn respond(receiver: &Receiver, request: &mut ServiceRequest) -> Result<Ht
     // In a box of its own: together with what is around it, it would be too large for the allocator's quick path.
     let outcome = Box::pin(receiver.receive(head, request.take_payload())).await;
     // Not `respond`: actix-web leaves out the body of an answer to HEAD by itself, and takes the length from it.
-    convert::response(outcome.response())
+    let mut response = convert::response(outcome.response())?;
+    if request.head().upgrade() {
+        // actix-web closes the connection after a request with `Connection: upgrade`, and answers `Connection: upgrade`:
+        // the client would send its next delivery on it.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }

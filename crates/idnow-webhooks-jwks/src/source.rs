@@ -84,7 +84,8 @@ impl KeySource for JwksSource {
     }
 
     fn age(&self) -> Option<Duration> {
-        self.status().age
+        let (state, now) = (self.task.state.borrow(), Instant::now());
+        state.keys(now).map(|held| held.age(now))
     }
 }
 

@@ -46,6 +46,13 @@ pub(crate) struct Attempt {
     pub(crate) error: Option<Arc<FetchError>>,
 }
 
+impl Held {
+    /// How old the keys can be at most.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        self.age.saturating_add(now.saturating_duration_since(self.fetched_at))
+    }
+}
+
 /// What a caller who needs keys from `arrived` or later can do.
 #[derive(Debug)]
 pub(crate) enum Answer {

@@ -35,7 +35,7 @@ impl Status {
             ready: held.is_some(),
             key_ids: held
                 .map_or_else(Vec::new, |held| held.keys.key_ids().into_iter().map(str::to_owned).collect()),
-            age: held.map(|held| held.age.saturating_add(now.saturating_duration_since(held.fetched_at))),
+            age: held.map(|held| held.age(now)),
             expires_in: held.map(|held| held.expires_at.saturating_duration_since(now)),
             unusable_in: held.map(|held| held.stale_at.saturating_duration_since(now)),
             last_error: state.last_error().cloned(),

@@ -22,7 +22,6 @@ use crate::store::{Handle, PostgresStore};
 use crate::work::{LIMIT, OWN};
 use crate::{listen, retention};
 
-const CONNECTIONS: u32 = 16;
 const MOST_LANES: usize = 64;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -39,13 +38,20 @@ const FRESH: Duration = Duration::from_secs(1);
 pub struct PostgresStoreBuilder {
     retention: Retention,
     lanes: usize,
+    pool_size: u32,
     create_if_missing: bool,
     clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for PostgresStoreBuilder {
     fn default() -> Self {
-        Self { retention: Retention::default(), lanes: 2, create_if_missing: true, clock: None }
+        Self {
+            retention: Retention::default(),
+            lanes: 2,
+            pool_size: 16,
+            create_if_missing: true,
+            clock: None,
+        }
     }
 }
 
@@ -60,6 +66,13 @@ impl PostgresStoreBuilder {
     /// up to 32, and one connection of the store's own.
     pub fn insert_lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes;
+        self
+    }
+
+    /// How many connections [`connect`](Self::connect) allows for the transactions of handlers (default: 16; at least 1).
+    /// The store's own come on top. A pool of your own has its own size.
+    pub fn pool_size(mut self, connections: u32) -> Self {
+        self.pool_size = connections;
         self
     }
 
@@ -79,8 +92,8 @@ impl PostgresStoreBuilder {
 
     /// Opens the store at an address; see [`PostgresStore::connect`].
     ///
-    /// Handlers have up to 16 connections, and one that gets none within 3 s fails. The store's own are as in
-    /// [`with_pool`](Self::with_pool), so it takes up to 23 in all.
+    /// Handlers have up to 16 connections ([`pool_size`](Self::pool_size)), and one that gets none within 3 s fails. The
+    /// store's own are as in [`with_pool`](Self::with_pool), so it takes up to 23 in all.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, ConnectError> {
         self.check()?;
         Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
@@ -96,7 +109,7 @@ impl PostgresStoreBuilder {
         let first = tokio::time::timeout(LIMIT, first).await;
         let first = first.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
         first.map_err(|error| ConnectError::Unavailable(explain("connecting to PostgreSQL", &error)))?;
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = PgPoolOptions::new().max_connections(self.pool_size).acquire_timeout(ACQUIRE_TIMEOUT);
         self.with_pool(pool.connect_lazy_with(options)).await
     }
 
@@ -116,12 +129,13 @@ impl PostgresStoreBuilder {
         let schema = Schema::prepare(&own, self.create_if_missing).await?;
         schema.check(&pool).await?;
         let (bell, floor, news) = (Bell::default(), Floor::default(), Notify::new());
-        let (open, patience) = (Open::default(), Mutex::default());
+        let (open, patience, parking) = (Open::default(), Mutex::default(), Mutex::default());
         let core = Arc::new(Core {
             own,
             handlers: pool,
             open,
             patience,
+            parking,
             schema,
             clock: self.clock,
             bell,
@@ -142,11 +156,15 @@ impl PostgresStoreBuilder {
     }
 
     fn check(&self) -> Result<(), ConnectError> {
-        if (1..=MOST_LANES).contains(&self.lanes) {
-            return Ok(());
+        if !(1..=MOST_LANES).contains(&self.lanes) {
+            let problem = "must be from 1 to 64: two suffice, as each takes all events that wait";
+            return Err(ConnectError::InvalidSetting { setting: "insert_lanes", problem });
         }
-        let problem = "must be from 1 to 64: two suffice, as each takes all events that wait";
-        Err(ConnectError::InvalidSetting { setting: "insert_lanes", problem })
+        if self.pool_size == 0 {
+            let problem = "must be at least 1: without a connection, no handler gets a transaction";
+            return Err(ConnectError::InvalidSetting { setting: "pool_size", problem });
+        }
+        Ok(())
     }
 }
 

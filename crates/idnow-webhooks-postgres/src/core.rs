@@ -22,6 +22,9 @@ pub(crate) struct Core {
     pub(crate) open: Open,
     /// For what may take long: one at a time, so that connections are left for the rest.
     pub(crate) patience: Mutex<()>,
+    /// For parking: one call at a time, since they wait for each other in the database, and each would hold a connection
+    /// meanwhile.
+    pub(crate) parking: Mutex<()>,
     pub(crate) schema: Schema,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) bell: Bell,
@@ -48,6 +51,11 @@ impl Core {
     /// many events, and they never wait for anything while they hold this.
     pub(crate) fn claiming(&self) -> Alone {
         Alone::Exclusive(self.schema.key)
+    }
+
+    /// For parking a token: otherwise the limits would not hold, and positions could appear out of order.
+    pub(crate) fn park_lock(&self) -> Alone {
+        Alone::Exclusive(self.schema.key.wrapping_add(1))
     }
 
     /// Events may be due, for workers here and elsewhere.

@@ -19,6 +19,12 @@ impl Key {
         Self(usual.unwrap_or_else(|| hashed(id)))
     }
 
+    /// For a pair of texts.
+    pub(crate) fn of_pair(first: &str, second: &str) -> Self {
+        // With the length, so that no other pair makes the same text.
+        Self(hashed(&format!("{} {first}{second}", first.len())))
+    }
+
     pub(crate) fn get(self) -> Uuid {
         self.0
     }
@@ -85,6 +91,7 @@ mod tests {
             assert_eq!(Key::id(key.get(), Some(id.to_owned())), id);
             assert!(keys.insert(key), "{id}");
         }
+        assert_ne!(Key::of_pair("a", "bc"), Key::of_pair("ab", "c"));
         assert_eq!(key_of_a, "ca978112-ca1b-8dca-bac2-31b39a23dc4d", "keys are on disks, and must stay");
     }
 }

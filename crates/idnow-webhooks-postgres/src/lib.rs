@@ -37,6 +37,7 @@ mod key;
 mod listen;
 mod open;
 mod operators;
+mod parked;
 mod retention;
 mod schema;
 mod settle;

@@ -41,7 +41,7 @@ const REPLAY_DEAD: &str = "
 /// What failed inline waits for the provider, and so is nobody's work here.
 const BACKLOG: &str = "
     SELECT count(*) FILTER (WHERE state = 0 AND queued), count(*) FILTER (WHERE state = 1),
-        (SELECT count(*) FROM idnow_webhooks_states WHERE state = 3),
+        (SELECT count(*) FROM idnow_webhooks_states WHERE state = 3), (SELECT count(*) FROM idnow_webhooks_parked),
         min(received_at) FILTER (WHERE state = 0 AND queued), COALESCE($1::timestamptz, statement_timestamp())
     FROM idnow_webhooks_states WHERE state < 2";
 
@@ -141,12 +141,12 @@ impl Core {
             let mut work = Work::begin(&self.own, Alone::No).await?;
             let row = sqlx::query(BACKLOG).bind(self.now()).fetch_one(&mut *work).await?;
             work.roll_back().await?;
-            let (oldest, now): (Option<DateTime<Utc>>, DateTime<Utc>) = (row.try_get(3)?, row.try_get(4)?);
+            let (oldest, now): (Option<DateTime<Utc>>, DateTime<Utc>) = (row.try_get(4)?, row.try_get(5)?);
             Ok(Backlog {
                 waiting: count(&row, 0)?,
                 running: count(&row, 1)?,
                 dead: count(&row, 2)?,
-                parked: 0,
+                parked: count(&row, 3)?,
                 oldest_waiting: oldest.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
             })
         };

@@ -1,9 +1,9 @@
-//! Forgetting what is finished, in small steps.
+//! Forgetting what is finished, and parked tokens that are too old, in small steps.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use idnow_webhooks_core::store::{EventState, Purge, Retention, StoreError};
+use idnow_webhooks_core::store::{EventState, ParkLimits, Purge, Retention, StoreError};
 
 use crate::core::Core;
 use crate::error::unavailable;
@@ -11,7 +11,9 @@ use crate::operators::limit;
 use crate::work::{Alone, LIMIT, Work, micros, within};
 
 const PURGED: &str = "idnow_webhooks_purged_total";
-const STEP: usize = 500;
+const DROPPED: &str = "idnow_webhooks_parked_dropped_total";
+/// The most rows that one statement forgets.
+pub(crate) const STEP: usize = 500;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_mins(1);
 /// Between two steps while there is more to forget: insertions go first.
@@ -66,17 +68,27 @@ impl Core {
 
 pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
     let purge = Purge { state: EventState::Completed, older_than: retention.get(), limit: STEP };
+    let keep = ParkLimits::default().keep;
     loop {
-        let pause = match within("forgetting events", LIMIT, core.purge(purge)).await {
-            Ok(deleted) => {
-                metrics::counter!(PURGED).increment(deleted as u64);
-                if deleted >= STEP { BREATH } else { PAUSE }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "events that are too old were not forgotten");
+        let forgotten = within("forgetting events", LIMIT, core.purge(purge)).await;
+        let forgotten = forgotten.inspect(|count| metrics::counter!(PURGED).increment(*count as u64));
+        let dropped = within("dropping parked tokens", LIMIT, core.drop_parked(keep)).await;
+        let dropped = dropped.inspect(|count| note_dropped(*count));
+        let pause = match (forgotten, dropped) {
+            (Ok(forgotten), Ok(dropped)) if forgotten < STEP && dropped < STEP as u64 => PAUSE,
+            (Ok(_), Ok(_)) => BREATH,
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, "what is too old was not forgotten");
                 PAUSE
             }
         };
         tokio::time::sleep(pause).await;
+    }
+}
+
+fn note_dropped(dropped: u64) {
+    if dropped > 0 {
+        tracing::warn!(dropped, "parked tokens were dropped, because nobody has admitted them within 7 days");
+        metrics::counter!(DROPPED).increment(dropped);
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{ConnectError, explain};
 use crate::work::DURABLE;
 
 /// What each version adds to the one before it; the first makes version 1.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// So that of several replicas that start at once, one makes the tables and the others wait for it.
 const LOCK: i64 = 0x6964_6e6f_775f_7765;

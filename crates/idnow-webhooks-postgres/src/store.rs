@@ -48,7 +48,9 @@ impl PostgresStore {
     /// Opens a store with the defaults: makes the tables if they are missing.
     ///
     /// The address is `postgres://user:password@host/database`, with the parameters of `libpq` such as `sslmode` and
-    /// `options` (for a schema of its own: `?options=-csearch_path%3Dwebhooks`).
+    /// `options` (for a schema of its own: `?options=-csearch_path%3Dwebhooks`). Without a password in it, that in
+    /// `PGPASSWORD` counts, or else the one in the file that `PGPASSFILE` names; on Linux, a file that group or others may
+    /// read counts for nothing.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -164,21 +166,26 @@ impl EventStore for PostgresStore {
         within("counting completed events", LONG_LIMIT, self.core().completed()).await
     }
 
-    async fn park(&self, _: ParkedToken, _: ParkLimits) -> Result<ParkOutcome, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        within("parking a token", LIMIT, self.core().park(token, limits)).await
     }
 
-    async fn parked(&self, _: i64, _: usize) -> Result<Vec<ParkedToken>, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        within("listing parked tokens", LIMIT, self.core().parked(after, limit)).await
     }
 
-    async fn unpark(&self, _: &str) -> Result<bool, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError> {
+        within("forgetting a parked token", LIMIT, self.core().unpark(id)).await
     }
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("schema", &self.core().schema.name).finish_non_exhaustive()
+        let options = self.pool().connect_options();
+        f.debug_struct("PostgresStore")
+            .field("host", &options.get_host())
+            .field("database", &options.get_database())
+            .field("schema", &self.core().schema.name)
+            .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use crate::database::Database;
 use crate::error::OpenError;
 use crate::settings::Settings;
 use crate::store::SqliteStore;
-use crate::{merge, retention, writer};
+use crate::{medium, merge, retention, writer};
 
 /// Calls that may wait to be written. Those beyond it wait to wait.
 const QUEUE: usize = 1024;
@@ -109,6 +109,9 @@ impl SqliteStoreBuilder {
     /// The file is put into SQLite's write-ahead mode, and gets the store's tables, whose names begin with
     /// `idnow_webhooks_`, beside whatever is in it.
     ///
+    /// On Linux the log warns of a file where what was acknowledged may be lost: on the layer of a container (overlay),
+    /// in memory (tmpfs) or over a network (NFS, SMB, FUSE).
+    ///
     /// # Errors
     ///
     /// [`OpenError`] says what is wrong with the file and what to do about it.
@@ -124,7 +127,9 @@ impl SqliteStoreBuilder {
             max_readers: self.max_readers,
             merge_after: self.merge_after,
         };
+        let path = settings.path.clone();
         let database = Arc::new(Database::open(settings, self.clock).await?);
+        medium::warn(&path);
         let (sender, receiver) = mpsc::channel(QUEUE);
         runtime.spawn(writer::write(Arc::clone(&database), receiver));
         let upkeep = [

@@ -17,6 +17,7 @@ mod database;
 mod error;
 mod files;
 mod json;
+mod medium;
 mod merge;
 mod ops;
 mod recent;

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection};
 use crate::error::Cause;
 
 /// The version that this software writes.
-pub(crate) const KNOWN: u32 = 1;
+pub(crate) const KNOWN: u32 = 2;
 
 /// What leads from one version to the next; a version is a number of steps.
 ///
@@ -22,7 +22,11 @@ pub(crate) const KNOWN: u32 = 1;
 /// finished.
 ///
 /// `merged`: rows up to this position are in the table of ids. `floor`: no row above it was ever forgotten.
-const STEPS: [&str; KNOWN as usize] = ["
+///
+/// Parked tokens: `received_at` is by the receiver's clock, `stored_at` by that of the store, which decides about their
+/// age. Positions are never given twice, since operators page by them.
+const STEPS: [&str; KNOWN as usize] = [
+    "
     CREATE TABLE idnow_webhooks_events (
         position INTEGER PRIMARY KEY,
         event_id ANY NOT NULL,
@@ -55,7 +59,26 @@ const STEPS: [&str; KNOWN as usize] = ["
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE idnow_webhooks_recent (merged INTEGER NOT NULL, floor INTEGER NOT NULL) STRICT;
     INSERT INTO idnow_webhooks_recent (merged, floor) VALUES (0, 0);
-"];
+",
+    "
+    CREATE TABLE idnow_webhooks_parked (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        issuer TEXT NOT NULL,
+        audience TEXT NOT NULL,
+        event_id TEXT,
+        event_name TEXT,
+        code TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        received_at INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL,
+        evidence_token TEXT NOT NULL,
+        evidence_key TEXT
+    ) STRICT;
+    CREATE INDEX idnow_webhooks_parked_origin ON idnow_webhooks_parked (issuer, audience);
+    CREATE INDEX idnow_webhooks_parked_stored_at ON idnow_webhooks_parked (stored_at);
+",
+];
 
 pub(crate) enum Migration {
     Done,

@@ -53,15 +53,14 @@
 //!
 //! # Exactly once
 //!
-//! What a handler writes in the store's own transaction is committed together with "handled", or not at all. Open
-//! the store yourself for that, and put your tables in the same file (or database: `postgres::PostgresStore`
-//! works the same way); `IDNOW_STORE` and `IDNOW_RETENTION_DAYS` are not read for a store that you open.
+//! What a handler writes in the store's own transaction is committed together with "handled", or not at all. Put your
+//! tables in the same file, or in the same database: `Settings::open_postgres` works the same way.
 //!
 //! ```
 //! # use std::time::Duration;
 //! # use idnow_webhooks::event::{Event, SessionCompleted};
 //! # use idnow_webhooks::{EventRouter, Settings};
-//! use idnow_webhooks::sqlite::{SqliteStore, sqlx};
+//! use idnow_webhooks::sqlite::sqlx;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -69,23 +68,20 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let keys = folder.path().join("keys.json");
 //! # std::fs::write(&keys, provider.key().jwks().to_string())?;
+//! # let path = folder.path().join("events.db");
+//! # let store = format!("sqlite:{}", path.display());
 //! # let variables = [
 //! #     ("IDNOW_ISSUER", provider.issuer()), ("IDNOW_AUDIENCE", provider.audience()),
-//! #     ("IDNOW_JWKS_FILE", keys.to_str().unwrap_or_default()), ("IDNOW_STORE", "memory"),
+//! #     ("IDNOW_JWKS_FILE", keys.to_str().unwrap_or_default()), ("IDNOW_STORE", &store),
 //! # ];
 //! # let settings = Settings::from_variables(variables.map(|(name, value)| (name.into(), value.into())))?;
-//! # /*
-//! let store = SqliteStore::open("idnow-webhooks.db").await?;
-//! # */
-//! # let path = folder.path().join("events.db");
-//! # let store = SqliteStore::open(&path).await?;
+//! let store = settings.open_sqlite().await?;
 //! # let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
 //! # let mut own = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await?;
 //! # let event = idnow_webhooks_testkit::SampleEvent::completed();
 //! # let session = event.session_id().to_owned();
 //! # sqlx::query("CREATE TABLE customers (session TEXT, identified BOOLEAN)").execute(&mut own).await?;
 //! # sqlx::query("INSERT INTO customers VALUES (?, FALSE)").bind(session).execute(&mut own).await?;
-//! let receiver = settings.receiver_builder().await?.queued(store.clone()).build()?;
 //! let shared = store.clone();
 //! let handlers = EventRouter::new().on(move |event: Event<SessionCompleted>| {
 //!     let store = shared.clone();
@@ -99,7 +95,7 @@
 //!         Ok(transaction.commit().await?) // and the event is completed
 //!     }
 //! });
-//! let worker = settings.worker_builder(store, handlers).start()?;
+//! let (receiver, worker) = settings.queued_on(store, handlers).await?;
 //! # assert_eq!(provider.deliver(&receiver, &event).await.code(), "stored");
 //! # for _ in 0..200 {
 //! #     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -124,7 +120,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | `sqlite::SqliteStore`: a durable store in one file |
 //! | `postgres` | | `postgres::PostgresStore`: a durable store that many replicas share |
-//! | `jwks` | yes | [`jwks`]: keys from the provider's key server or a file; [`Settings`] |
+//! | `jwks` | yes | [`jwks`]: keys from the provider's key server or a file; without it, only a shared secret works |
 //! | `tower` | | `tower::WebhookLayer`, `tower::WebhookService` |
 //! | `axum` | | `axum`: the same, with the peer address and the extractor `Verified` |
 //! | `actix-web` | | `actix_web::Webhook`, a middleware |
@@ -132,13 +128,11 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "jwks")]
 pub mod settings;
 
 pub use idnow_webhooks_core::*;
 #[cfg(feature = "jwks")]
 pub use idnow_webhooks_jwks as jwks;
-#[cfg(feature = "jwks")]
 pub use settings::Settings;
 
 #[cfg(feature = "postgres")]

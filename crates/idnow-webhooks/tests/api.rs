@@ -17,15 +17,15 @@ use idnow_webhooks::keys::{
     UnusableKey, VerificationKey,
 };
 use idnow_webhooks::store::{
-    Backlog, ClaimedEvent, EventFilter, EventStore, Evidence, Lease, MemoryStore, NewEvent, Order, Replay,
-    Retention, RetentionTooShort, SessionOrder, StoreError, StoredEvent,
+    Backlog, ClaimedEvent, EventFilter, EventStore, Evidence, Lease, MemoryStore, NewEvent, Order,
+    ParkLimits, ParkedToken, Replay, Retention, RetentionTooShort, SessionOrder, StoreError, StoredEvent,
 };
 use idnow_webhooks::{
-    Admission, AdmissionError, Admitted, Backoff, Clock, EventRouter, Failure, ForwardedError, HandlerError,
-    Head, HeaderError, Health, Outcome, PeerAddr, PolicyError, Receiver, ReceiverBuilder, ReceiverError,
-    Refusal, RepeatedHandler, RequiredHeader, RequiredHeaderError, Secret, Seen, SystemClock, TokenError,
-    VerifiedDelivery, VerifiedToken, Verifier, VerifierBuilder, VerifyError, Worker, WorkerBuilder,
-    WorkerError,
+    Admission, AdmissionError, Admitted, AsOf, Backoff, ClaimsError, Clock, EventRouter, Failure,
+    ForwardedError, HandlerError, Head, HeaderError, Health, Mismatch, MismatchKind, Outcome, PeerAddr,
+    PolicyError, Receiver, ReceiverBuilder, ReceiverError, Refusal, RepeatedHandler, RequiredHeader,
+    RequiredHeaderError, Secret, SystemClock, TokenError, Untrusted, VerifiedDelivery, VerifiedToken,
+    Verifier, VerifierBuilder, VerifyError, Worker, WorkerBuilder, WorkerError,
 };
 
 fn shared<T: Debug + Send + Sync + 'static + ?Sized>() {}
@@ -43,7 +43,11 @@ fn what_users_hold_can_be_shared_and_shown() {
     cloned::<Admitted>();
     cloned::<RequiredHeader>();
     cloned::<Secret>();
-    cloned::<Seen>();
+    cloned::<Untrusted>();
+    cloned::<AsOf>();
+    cloned::<MismatchKind>();
+    cloned::<ParkedToken>();
+    cloned::<ParkLimits>();
     cloned::<Backoff>();
     cloned::<Health>();
     cloned::<PeerAddr>();
@@ -103,6 +107,8 @@ fn errors_can_be_passed_on() {
     error::<RepeatedHandler>();
     error::<Refusal>();
     error::<TokenError>();
+    error::<ClaimsError>();
+    error::<Mismatch>();
     error::<VerifyError>();
     error::<Unreadable>();
     error::<KeySetError>();
@@ -148,32 +154,37 @@ async fn a_source_of_keys_can_be_shared_with_a_receiver() {
 
 #[cfg(feature = "jwks")]
 #[test]
-fn keys_and_settings() {
-    use idnow_webhooks::Settings;
+fn keys() {
     use idnow_webhooks::jwks::{
         ConfigError, FetchError, JwksError, JwksSource, JwksSourceBuilder, Location, Status,
-    };
-    use idnow_webhooks::settings::{
-        Keys, OpenStoreError, Preset, SettingsError, SetupError, Store, UnknownStore, Variable,
     };
 
     cloned::<JwksSource>();
     cloned::<JwksSourceBuilder>();
     cloned::<Location>();
     cloned::<Status>();
+    error::<ConfigError>();
+    error::<FetchError>();
+    error::<JwksError>();
+    sent(JwksSource::builder(Location::file("keys.json")).connect());
+}
+
+#[test]
+fn settings() {
+    use idnow_webhooks::Settings;
+    use idnow_webhooks::settings::{
+        Keys, OpenStoreError, Preset, SettingsError, SetupError, Store, UnknownStore, Variable,
+    };
+
     cloned::<Settings>();
     cloned::<Keys>();
     cloned::<Preset>();
     cloned::<Store>();
     cloned::<Variable>();
-    error::<ConfigError>();
-    error::<FetchError>();
-    error::<JwksError>();
     error::<SettingsError>();
     error::<SetupError>();
     error::<OpenStoreError>();
     error::<UnknownStore>();
-    sent(JwksSource::builder(Location::file("keys.json")).connect());
     let variables = [
         ("IDNOW_ENVIRONMENT", "sandbox"),
         ("IDNOW_AUDIENCE", "https://bank.example/"),
@@ -185,6 +196,12 @@ fn keys_and_settings() {
     sent(settings.inline(EventRouter::new()));
     sent(settings.receiver_builder());
     sent(settings.open_store());
+    sent(settings.queued_on(MemoryStore::new(), EventRouter::new()));
+    sent(settings.inline_on(MemoryStore::new(), EventRouter::new()));
+    #[cfg(feature = "sqlite")]
+    sent(settings.open_sqlite());
+    #[cfg(feature = "postgres")]
+    sent(settings.open_postgres());
 }
 
 #[cfg(feature = "sqlite")]

@@ -118,6 +118,7 @@ macro_rules! on_http1 {
             tests! { $subject, Http1:
                 connections {
                     answers_pipelined_deliveries_in_order,
+                    goes_on_or_says_that_it_closes_after_an_offer_to_upgrade,
                 }
                 wire {
                     a_body_that_breaks_off,

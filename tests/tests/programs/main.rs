@@ -97,6 +97,8 @@ async fn deployable_programs_log_a_line_a_delivery_and_stop_gracefully() {
         let (status, log) = running.terminate();
         assert!(status.success(), "{program:?}: {status}\n{log}");
         assert_eq!(log.lines().filter(|line| line.contains("delivery accepted")).count(), 1, "{log}");
+        let begun: Vec<_> = log.lines().filter(|line| line.contains("the receiver is set up")).collect();
+        assert!(begun.len() == 1 && begun[0].contains(&world.variables()[3].1), "the store is named: {log}");
         let refused: Vec<_> = log.lines().filter(|line| line.contains("malformed_token")).collect();
         assert_eq!(refused.len(), 1, "{log}");
         assert!(!log.contains(&token), "{log}");

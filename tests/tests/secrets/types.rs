@@ -89,6 +89,10 @@ fn settings_and_their_errors() {
         ("IDNOW_JWKS_URL", format!("https://user:{}@keys.example:port/", secret("no-url"))),
         ("IDNOW_ISSUER", format!("https://user:{}@auth.example/oidc", secret("issuer"))),
         ("IDNOW_REQUIRED_HEADER", secret("misspelt")),
+        ("IDNOW_WEBHOOK_SECRET", format!("'{}'", secret("quoted"))),
+        ("IDNOW_STORE", format!("\"postgres://user:{}@host/events\"", secret("quoted"))),
+        ("IDNOW_WEBHOOK_SECRET_FILE", secret("instead-of-a-path")),
+        ("IDNOW_STORE_FILE", format!("postgres://user:{}@host/events", secret("instead-of-a-path"))),
     ] {
         tells_nothing(&settings(name, value).unwrap_err());
     }

@@ -10,8 +10,8 @@ use idnow_webhooks::store::EventState;
 const STORE_HELP: &str = "\
 The store, as the server has it in IDNOW_STORE: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
 
-Without the option, the variable IDNOW_STORE is used, and without that `sqlite:idnow-webhooks.db`. Other users of the \
-machine can see the options of a command: give a URL with a password in the variable instead.";
+Without the option, the variable IDNOW_STORE is used, or the file in IDNOW_STORE_FILE, and without both \
+`sqlite:idnow-webhooks.db`. Other users of the machine can see the options of a command: give a URL with a password in the variable instead.";
 
 const EXAMPLES: &str = "\
 Examples:

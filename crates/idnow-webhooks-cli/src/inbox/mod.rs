@@ -7,9 +7,8 @@ mod output;
 mod source;
 mod table;
 
-use std::env;
-
 use chrono::{DateTime, Utc};
+use idnow_webhooks::settings::environment;
 use idnow_webhooks::{Clock, SystemClock};
 
 pub(crate) use arguments::Arguments;
@@ -22,7 +21,10 @@ use crate::{Failure, text};
 /// Does what the arguments say. Gives `false` if it could not be done for every event. Wrong usage is a
 /// [`clap::Error`].
 pub(crate) async fn run(Arguments { store, json, command }: Arguments) -> Result<bool, Failure> {
-    let source = Source::find(store, env::var_os(source::VARIABLE)).map_err(arguments::wrong_usage)?;
+    let source = environment()
+        .map_err(|error| error.to_string())
+        .and_then(|variables| Source::find(store, variables))
+        .map_err(arguments::wrong_usage)?;
     if let Command::Purge(purge) = &command {
         change::check(purge).map_err(arguments::wrong_usage)?;
     }

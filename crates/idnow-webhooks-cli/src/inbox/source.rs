@@ -1,6 +1,5 @@
 //! Which store, and how it is opened: never created, and never purged behind the server's back.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,8 +11,6 @@ use url::Url;
 
 use super::Failure;
 
-pub(super) const VARIABLE: &str = "IDNOW_STORE";
-
 /// A store, and who named it. `Display` shows what an operator knows it by, without user and password.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -22,28 +19,31 @@ pub(super) struct Source {
 }
 
 const OPTION: &str = "--store";
+const VARIABLE: &str = "IDNOW_STORE";
+const FILE: &str = "IDNOW_STORE_FILE";
 const DEFAULT: &str = "the default";
 
 impl Source {
-    /// From the option, or else the environment variable. Errors do not show the text: it may hold a password.
-    pub(super) fn find(option: Option<String>, variable: Option<OsString>) -> Result<Self, String> {
-        let (named_by, text) = match (option, variable) {
-            (Some(text), _) => (OPTION, text),
-            (None, Some(text)) => {
-                (VARIABLE, text.into_string().map_err(|_| format!("{VARIABLE} is no valid UTF-8"))?)
+    /// From the option, or else from the variables of the environment. Errors do not show the text: it may hold a
+    /// password.
+    pub(super) fn find(option: Option<String>, variables: Vec<(String, String)>) -> Result<Self, String> {
+        let (named_by, store) = if let Some(text) = option {
+            let store = text.trim().parse();
+            (OPTION, store.map_err(|error| format!("{OPTION} names no store: {error}"))?)
+        } else {
+            let named_by = if variables.iter().any(|(name, _)| name == FILE) { FILE } else { VARIABLE };
+            match Store::from_variables(variables).map_err(|error| error.to_string())? {
+                Some(store) => (named_by, store),
+                None => (DEFAULT, Store::default()),
             }
-            (None, None) => return Ok(Self { store: Store::default(), named_by: DEFAULT }),
         };
-        match text.trim().parse() {
-            Ok(Store::Memory) => Err(format!(
+        if matches!(store, Store::Memory) {
+            return Err(format!(
                 "{named_by} is \"memory\": such a store lives inside of the server's process, where no other program \
                  can look; events that operators can see need `sqlite:PATH` or `postgres://...`"
-            )),
-            Ok(store) => Ok(Self { store, named_by }),
-            Err(_) => Err(format!(
-                "{named_by} names no store: expected `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`"
-            )),
+            ));
         }
+        Ok(Self { store, named_by })
     }
 
     pub(super) async fn open(&self) -> Result<Arc<dyn EventStore>, Failure> {
@@ -57,7 +57,7 @@ impl Source {
                 let store = PostgresStore::builder().retention(Retention::FOREVER).create_if_missing(false);
                 Ok(Arc::new(store.connect(url).await.map_err(|error| self.explain(error))?))
             }
-            other => Ok(other.open(Retention::FOREVER).await.map_err(|error| self.explain(error))?),
+            other => Err(self.explain(format!("this program cannot open {other:?}")).into()),
         }
     }
 

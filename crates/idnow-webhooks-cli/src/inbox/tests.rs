@@ -137,7 +137,8 @@ fn times_are_short() {
 #[test]
 fn stores_are_named_without_their_passwords() {
     let find = |option: Option<&str>, variable: Option<&str>| {
-        Source::find(option.map(Into::into), variable.map(Into::into))
+        let variable = variable.map(|text| ("IDNOW_STORE".to_owned(), text.to_owned()));
+        Source::find(option.map(Into::into), variable.into_iter().collect())
     };
     let shown = |option| find(Some(option), None).unwrap().to_string();
     assert_eq!(find(None, None).unwrap().to_string(), "idnow-webhooks.db");
@@ -150,10 +151,10 @@ fn stores_are_named_without_their_passwords() {
     );
     for (text, expected) in [
         ("memory", "inside of the server's process"),
-        ("postgres:me:hunter2@db.example/shop", "names no store"),
-        ("mysql://me:hunter2@db.example/shop", "names no store"),
-        ("", "names no store"),
-        ("sqlite:", "names no store"),
+        ("postgres:me:hunter2@db.example/shop", "expected sqlite:PATH"),
+        ("mysql://me:hunter2@db.example/shop", "expected sqlite:PATH"),
+        ("sqlite:", "expected sqlite:PATH"),
+        ("sqlite:a.db?mode=ro", "without parameters"),
     ] {
         for error in [find(Some(text), None), find(None, Some(text))].map(Result::unwrap_err) {
             assert!(error.contains(expected) && !error.contains("hunter2"), "{text}: {error}");

@@ -1,12 +1,11 @@
 //! Who is believed.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use idnow_webhooks::Settings;
-use idnow_webhooks::settings::{Keys, VARIABLES};
+use idnow_webhooks::settings::{Keys, environment};
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -16,13 +15,14 @@ use crate::{Failure, client, text, wrong_usage};
 /// These say where the webhook of a server is; here, options do.
 const PLACE: [&str; 2] = ["LISTEN", "WEBHOOK_PATH"];
 /// What a sandbox takes the place of.
-const TRUST: [&str; 6] = [
+const TRUST: [&str; 7] = [
     "IDNOW_ALGORITHMS",
     "IDNOW_ENVIRONMENT",
     "IDNOW_ISSUER",
     "IDNOW_JWKS_FILE",
     "IDNOW_JWKS_URL",
     "IDNOW_WEBHOOK_SECRET",
+    "IDNOW_WEBHOOK_SECRET_FILE",
 ];
 /// Variables cannot say that plain HTTP is allowed.
 const REPLACED: &str = "https://sandbox.invalid/";
@@ -38,7 +38,7 @@ struct Discovery {
 
 /// The settings of a listener at this address.
 pub(super) async fn find(arguments: &Arguments, listening: SocketAddr) -> Result<Settings, Failure> {
-    let mut variables = variables()?;
+    let mut variables = environment()?;
     variables.retain(|(name, _)| !PLACE.contains(&name.as_str()));
     let Some(sandbox) = &arguments.sandbox else {
         return Settings::from_variables(variables).map_err(|error| {
@@ -75,21 +75,6 @@ pub(super) async fn find(arguments: &Arguments, listening: SocketAddr) -> Result
         settings.jwks_min_refresh = Duration::from_secs(1);
     }
     Ok(settings)
-}
-
-fn variables() -> Result<Vec<(String, String)>, Failure> {
-    let mut variables = Vec::new();
-    for (name, value) in env::vars_os() {
-        let Ok(name) = name.into_string() else { continue };
-        // The value of a variable that nobody reads is nobody's business.
-        let value = if VARIABLES.iter().any(|variable| variable.name == name) {
-            value.into_string().map_err(|_| format!("{name} is not UTF-8 text"))?
-        } else {
-            String::new()
-        };
-        variables.push((name, value));
-    }
-    Ok(variables)
 }
 
 /// Under which URLs an endpoint on this machine may be known to the sandbox.

@@ -2,7 +2,7 @@ use idnow_webhooks::postgres::sqlx::{self, Connection as _};
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_testkit::SampleEvent;
 
-use super::{Inbox, command, run};
+use super::{Inbox, Ran, command, run};
 
 const COMMANDS: [&[&str]; 6] = [
     &["list"],
@@ -25,7 +25,7 @@ fn a_file_that_is_not_there_is_not_made() {
     // The default, in a folder without it.
     let mut command = command();
     let output = command.current_dir(folder.path()).arg("stats").output().unwrap();
-    let error = super::Ran::of(output).failed(1);
+    let error = Ran::of(output).failed(1);
     assert!(error.contains("idnow-webhooks.db") && error.contains("the default"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
 }
@@ -123,8 +123,23 @@ async fn wrong_usage_has_its_own_code() {
     let error = run("memory", &["list"]).failed(2);
     assert!(error.contains("IDNOW_STORE is \"memory\"") && error.contains("server's process"), "{error}");
     assert!(inbox.run(&["--store", "memory", "list"]).failed(2).contains("--store is \"memory\""));
-    assert!(run("", &["list"]).failed(2).contains("IDNOW_STORE names no store"));
+    assert!(run("", &["list"]).failed(2).contains("IDNOW_STORE is set but empty"));
     assert_eq!(inbox.run(&["stats", "--json"]).json()["completed"], 1, "nothing was purged");
+}
+
+/// As the server does.
+#[tokio::test]
+async fn the_store_may_be_named_in_a_file() {
+    let inbox = Inbox::new().await;
+    inbox.waiting(&SampleEvent::completed()).await;
+    let file = inbox.folder.path().join("store");
+    std::fs::write(&file, format!("sqlite:{}\n", inbox.path().display())).unwrap();
+    let named = |path: &std::path::Path| {
+        Ran::of(command().env("IDNOW_STORE_FILE", path).args(["stats", "--json"]).output().unwrap())
+    };
+    assert_eq!(named(&file).json()["waiting"], 1);
+    let error = named(&inbox.path()).failed(2);
+    assert!(error.contains("is a SQLite database") && error.contains("set IDNOW_STORE=sqlite:"), "{error}");
 }
 
 #[test]
@@ -135,7 +150,7 @@ fn a_password_is_never_printed() {
         ("postgres://shop:hunter2@127.0.0.1:1/shop", 1, "database shop on 127.0.0.1"),
         ("postgres://shop:hunter2@127.0.0.1:none/shop", 1, ""),
         ("postgres://127.0.0.1:1/shop?user=shop&password=hunter2&sslmode=perhaps", 1, ""),
-        ("postgre://shop:hunter2@127.0.0.1/shop", 2, "IDNOW_STORE names no store"),
+        ("postgre://shop:hunter2@127.0.0.1/shop", 2, "IDNOW_STORE (value not shown): expected"),
     ] {
         for arguments in COMMANDS {
             let error = run(store, arguments).failed(code);

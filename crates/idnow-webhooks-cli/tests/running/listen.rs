@@ -147,6 +147,7 @@ async fn a_sandbox_is_believed_without_configuration() {
         ("IDNOW_ENVIRONMENT", "production"),
         ("IDNOW_ISSUER", "https://elsewhere.example"),
         ("IDNOW_JWKS_FILE", "/nonexistent"),
+        ("IDNOW_WEBHOOK_SECRET_FILE", "/nonexistent"),
         ("IDNOW_ALGORITHMS", "HS256"),
         ("IDNOW_AUDIENCE", "https://tunnel.example/h"),
         ("LISTEN", "nowhere"),

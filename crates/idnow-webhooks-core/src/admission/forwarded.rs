@@ -24,7 +24,7 @@ pub enum ForwardedError {
 }
 
 /// The right-most address that is not a trusted proxy; the left-most one when all are trusted; `None`
-/// without any header.
+/// without any entry.
 pub(super) fn source(
     headers: &HeaderMap,
     trusted: impl Fn(IpAddr) -> bool,
@@ -52,13 +52,13 @@ fn walk<'a>(
     let mut hops = 0;
     for line in lines.iter().rev() {
         let entries = split(line, ',').ok_or(ForwardedError::NotAnAddress(name))?;
-        for entry in entries.into_iter().rev() {
+        // Empty members of a list are ignored (RFC 9110, 5.6.1.2).
+        for entry in entries.into_iter().rev().map(str::trim).filter(|entry| !entry.is_empty()) {
             hops += 1;
             if hops > MAX_HOPS {
                 return Err(ForwardedError::TooManyHops(name));
             }
-            let address =
-                address_of(entry.trim()).and_then(parse).ok_or(ForwardedError::NotAnAddress(name))?;
+            let address = address_of(entry).and_then(parse).ok_or(ForwardedError::NotAnAddress(name))?;
             if !trusted(address) {
                 return Ok(Some(address));
             }

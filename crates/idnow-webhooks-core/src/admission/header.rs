@@ -1,6 +1,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::secret::Secret;
 
@@ -29,7 +29,7 @@ pub enum HeaderError {
     Wrong(HeaderName),
 }
 
-/// A header that cannot be required, because nothing would be protected.
+/// A header that cannot be required, because nothing would be protected, or nobody admitted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequiredHeaderError {
@@ -39,6 +39,10 @@ pub enum RequiredHeaderError {
     /// No value, or an empty one, was given.
     #[error("`{0}` needs at least one value, and none that is empty")]
     NoValue(HeaderName),
+    /// A value has white space at an end, or a control character in it: HTTP takes the one away and carries no other, so
+    /// every request would be refused.
+    #[error("`{0}` has a value that no request can carry: white space at an end, or a control character")]
+    ImpossibleValue(HeaderName),
 }
 
 impl RequiredHeader {
@@ -46,7 +50,8 @@ impl RequiredHeader {
     ///
     /// # Errors
     ///
-    /// [`RequiredHeaderError`] for what is no header name, and without a value or with an empty one.
+    /// [`RequiredHeaderError`] for what is no header name, without a value, and with one that is empty or that no request
+    /// can carry.
     pub fn new<V: Into<Secret>>(
         name: &str,
         accepted: impl IntoIterator<Item = V>,
@@ -55,6 +60,9 @@ impl RequiredHeader {
         let accepted: Vec<Secret> = accepted.into_iter().map(Into::into).collect();
         if accepted.is_empty() || accepted.iter().any(|value| value.expose().is_empty()) {
             return Err(RequiredHeaderError::NoValue(name));
+        }
+        if !accepted.iter().all(|value| can_be_carried(value.expose())) {
+            return Err(RequiredHeaderError::ImpossibleValue(name));
         }
         Ok(Self { name, accepted })
     }
@@ -93,6 +101,11 @@ impl RequiredHeader {
         }
         accepted.matches(value)
     }
+}
+
+/// Whether a request can have exactly this value.
+fn can_be_carried(value: &[u8]) -> bool {
+    HeaderValue::from_bytes(value).is_ok() && value.trim_ascii().len() == value.len()
 }
 
 fn split_scheme(value: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -41,6 +41,10 @@ pub trait KeySource: Send + Sync + fmt::Debug + 'static {
 
     /// The greatest age that the keys known now can have: how long ago their retrieval began, and how long a cache
     /// in between had held them before. `None` without keys, and for those that never change.
+    ///
+    /// Called for every delivery and must not block. Whoever decides about a token by it asks before
+    /// [`current`](Self::current): the other way round, newer keys could lend their age to older ones that the token was
+    /// verified with.
     fn age(&self) -> Option<Duration> {
         None
     }

@@ -34,7 +34,7 @@ impl Inner {
         // Another customer of the provider can cause this, so it must not take more than the places there are.
         let (Some(evidence), Ok(_place)) = (token.evidence(), self.in_progress.try_acquire()) else { return };
         let event = NewEvent::of(token.arrival(), token.subject.as_deref(), None);
-        let audience = token.audiences.join(" ");
+        let audience = token.audiences().join(" ");
         let parked = ParkedToken {
             event_id: token.arrival().id().map(str::to_owned),
             event_name: event.name(),

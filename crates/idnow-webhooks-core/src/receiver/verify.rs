@@ -55,9 +55,11 @@ impl Inner {
     }
 
     async fn verify(&self, token: &[u8], arrived: Instant) -> Result<VerifiedToken, Refusal> {
+        // Before the keys: the age of newer ones must not count for these.
+        let age = self.keys.age();
         let known = self.keys.current();
         let error = match self.verify_with(token, &known) {
-            Err(error) if self.may_be_outdated(&error) => error,
+            Err(error) if may_be_outdated(&error, age) => error,
             result => return Ok(result?),
         };
         match self.keys.refresh(arrived.into_std()).await {
@@ -72,20 +74,20 @@ impl Inner {
         }
     }
 
-    /// Whether the key server should be asked before this error is the answer. Key material may be replaced under an old
-    /// `kid` (RFC 7517 advises against it). Within [`FRESH_KEYS`] that is not looked for: otherwise each forged token
-    /// would cause a fetch.
-    fn may_be_outdated(&self, error: &VerifyError) -> bool {
-        match error {
-            VerifyError::UnknownKey { .. } => true,
-            error => error.may_be_the_keys() && self.keys.age().is_some_and(|age| age > FRESH_KEYS),
-        }
-    }
-
     fn verify_with(&self, token: &[u8], keys: &KeySet) -> Result<VerifiedToken, VerifyError> {
         let started = Instant::now();
         let result = self.verifier.verify(token, keys, self.clock.now());
         telemetry::verification(started);
         result
+    }
+}
+
+/// Whether the key server should be asked before this error is the answer. Key material may be replaced under an old `kid`
+/// (RFC 7517 advises against it). Within [`FRESH_KEYS`] that is not looked for: otherwise each forged token would cause a
+/// fetch.
+fn may_be_outdated(error: &VerifyError, age: Option<Duration>) -> bool {
+    match error {
+        VerifyError::UnknownKey { .. } => true,
+        error => error.may_be_the_keys() && age.is_some_and(|age| age > FRESH_KEYS),
     }
 }

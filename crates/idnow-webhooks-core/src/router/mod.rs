@@ -144,8 +144,8 @@ impl EventRouter {
     /// Handles genuine deliveries that cannot be read as an event, or not as the type that a handler wants.
     /// Without it they are answered 503 in inline mode, and become dead letters in queued mode.
     ///
-    /// One without even a readable `eventId` is handled in inline mode, each time it comes. It cannot be stored, so in
-    /// queued mode it is answered 503 and reaches no handler: the log and the outcome `event_unreadable` tell of it.
+    /// One without a usable `eventId` is recognised by a hash of the token's `sub` and the whole `data`. The provider writes
+    /// the number of the attempt into `data`, so each attempt counts as an event of its own.
     pub fn on_unreadable<F, R>(mut self, handler: F) -> Self
     where
         F: Fn(Unreadable) -> R + Send + Sync + 'static,

@@ -51,8 +51,6 @@ pub struct Verifier {
 pub struct VerifiedToken {
     /// `iss`.
     pub issuer: String,
-    /// `aud`.
-    pub audiences: Vec<String>,
     /// `sub`: in the provider's example, the event id.
     pub subject: Option<String>,
     /// `iat`.
@@ -63,6 +61,7 @@ pub struct VerifiedToken {
     pub key_id: Option<String>,
     /// `alg`.
     pub algorithm: Algorithm,
+    claims: Json,
     arrival: Arrival,
     jwk: Option<Arc<str>>,
     evidence: Option<Arc<Evidence>>,
@@ -72,6 +71,13 @@ impl VerifiedToken {
     /// The text of `data`, exactly as it was signed.
     pub fn json(&self) -> &str {
         self.arrival.data().get()
+    }
+
+    /// `aud`: one text, or several.
+    pub fn audiences(&self) -> Vec<String> {
+        // They were read before, so this does not fail.
+        let claims = Claims::read(self.claims.get());
+        claims.map_or_else(|_| Vec::new(), |claims| claims.audiences.into_iter().map(Cow::into_owned).collect())
     }
 
     /// Reads the event.
@@ -172,10 +178,10 @@ impl Verifier {
             algorithm: key.algorithm(),
             jwk: key.jwk(),
             evidence: None,
-            audiences: claims.audiences.into_iter().map(Cow::into_owned).collect(),
             issuer: claims.issuer.into_owned(),
             subject: claims.subject.map(Cow::into_owned),
             arrival,
+            claims: text.clone(),
         };
         match mismatch {
             Ok(()) => Ok(token),

@@ -3,14 +3,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use idnow_webhooks_core::store::{
-    Beginning, Claim, ClaimedEvent, EventStore, Insertion, SessionOrder, StoreError,
+    Beginning, Claim, ClaimedEvent, EventStore, Insertion, ParkLimits, ParkOutcome, SessionOrder, StoreError,
 };
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::Instant;
 
-use crate::support::{MINUTE, claim, claim_one, database, event, number, pool, run, soon};
+use crate::support::{MINUTE, claim, claim_one, database, event, number, pool, run, soon, token};
 
 fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>, why: &str) {
     let error = result.unwrap_err();
@@ -83,6 +83,36 @@ async fn nothing_that_was_answered_is_lost_when_the_server_is_killed() {
     let ids: Vec<_> = completed.iter().map(ToString::to_string).collect();
     let here = sqlx::query_scalar::<_, i64>(here).bind(&ids).fetch_one(&pool).await.unwrap();
     assert_eq!(usize::try_from(here), Ok(ids.len()));
+}
+
+/// However many tokens are parked at once, and however long that takes, events are stored all the same.
+#[tokio::test]
+async fn parking_cannot_hold_up_the_store() {
+    let url = database().await;
+    let store = PostgresStore::connect(&url).await.unwrap();
+    let pool = pool(&url).await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE idnow_webhooks_parked").execute(&mut *lock).await.unwrap();
+    let parks: Vec<_> = (0..50)
+        .map(|number| {
+            let (store, token) = (store.clone(), token(&number.to_string()));
+            tokio::spawn(async move { store.park(token, ParkLimits::default()).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for _ in 0..10 {
+        let started = Instant::now();
+        assert_eq!(store.insert(event()).await.unwrap(), Insertion::New);
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+    assert_eq!(claim(&store, 10).await.len(), 10);
+    lock.rollback().await.unwrap();
+    for park in parks {
+        // On a slow machine the first may have waited for too long.
+        drop(park.await.unwrap());
+    }
+    let outcome = store.park(token("last"), ParkLimits::default()).await.unwrap();
+    assert_eq!(outcome, ParkOutcome::New { dropped: 0 });
 }
 
 #[tokio::test]

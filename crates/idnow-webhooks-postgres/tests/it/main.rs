@@ -7,6 +7,7 @@ mod connections;
 mod failures;
 mod notices;
 mod outages;
+mod passwords;
 mod proxy;
 mod retention;
 mod schema;

@@ -1,11 +1,13 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use idnow_webhooks_core::store::{EventState, EventStore, Insertion, Purge, Retention};
+use idnow_webhooks_core::store::{
+    EventState, EventStore, Insertion, ParkLimits, ParkOutcome, Purge, Retention,
+};
 use idnow_webhooks_postgres::PostgresStore;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::support::{database, event, number, pool, run, soon};
+use crate::support::{database, event, number, pool, run, soon, token};
 
 pub(crate) fn old(state: u8, queued: bool, age: u32, count: u32, name: &str) -> String {
     format!(
@@ -77,6 +79,62 @@ async fn for_ever_forgets_nothing() {
     let purge = |limit| Purge { state: EventState::Completed, older_than: Duration::ZERO, limit };
     assert_eq!(store.purge(purge(4)).await.unwrap(), 4);
     assert_eq!(store.purge(purge(100)).await.unwrap(), 6);
+}
+
+/// By the server's clock, in steps, and counted; insertions are not kept from going on.
+#[tokio::test]
+async fn the_store_drops_parked_tokens_after_7_days_by_itself() {
+    let url = database().await;
+    let store = PostgresStore::builder().retention(Retention::FOREVER).connect(&url).await.unwrap();
+    let pool = pool(&url).await;
+    run(&pool, &parked(1100, "7 days")).await;
+    run(&pool, &parked(3, "6 days 23 hours")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(store.backlog().await.unwrap().parked, 1103, "for ever is for ever");
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let _store = PostgresStore::connect(&url).await.unwrap();
+    let counted = Cell::new(0);
+    soon("the old ones are dropped", || async {
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            if let ("idnow_webhooks_parked_dropped_total", DebugValue::Counter(count)) =
+                (key.key().name(), value)
+            {
+                counted.set(counted.get() + count);
+            }
+        }
+        counted.get() >= 1100
+    })
+    .await;
+    assert_eq!((counted.get(), store.backlog().await.unwrap().parked), (1100, 3));
+}
+
+/// The age goes by the server's clock, from when the token was parked, and a call is short, however many are too old.
+#[tokio::test]
+async fn parking_drops_what_is_too_old() {
+    let url = database().await;
+    let store = PostgresStore::builder().retention(Retention::FOREVER).connect(&url).await.unwrap();
+    run(&pool(&url).await, &parked(700, "1 hour")).await;
+    let limits = |minutes| ParkLimits { keep: Duration::from_mins(minutes), ..ParkLimits::default() };
+    let mut dropped = Vec::new();
+    for (id, minutes) in [("a", 61), ("b", 59), ("c", 59), ("d", 59)] {
+        // Received in 1970, if one asks the receiver.
+        dropped.push(store.park(token(id), limits(minutes)).await.unwrap());
+    }
+    assert_eq!(dropped, [0, 500, 200, 0].map(|dropped| ParkOutcome::New { dropped }));
+    assert_eq!(store.backlog().await.unwrap().parked, 4);
+}
+
+/// So many tokens that were parked some time ago.
+fn parked(tokens: u32, age: &str) -> String {
+    format!(
+        "INSERT INTO idnow_webhooks_parked
+            (key, origin, issuer, audience, code, reason, received_at, stored_at, evidence_token)
+        SELECT gen_random_uuid(), '0f8fad5b-d9cb-469f-a165-70867728950e', 'i', 'a', 'c', 'r', now(),
+            now() - interval '{age}', 'aaa.bbb.ccc'
+        FROM generate_series(1, {tokens})"
+    )
 }
 
 /// Insertions go on beside it, and several replicas may forget at once without getting into each other's way.

@@ -1,10 +1,10 @@
-use idnow_webhooks_core::store::{EventStore, Insertion};
+use idnow_webhooks_core::store::{EventStore, Evidence, Insertion, ParkLimits, ParkOutcome, Retention};
 use idnow_webhooks_postgres::{ConnectError, PostgresStore};
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::support::{database, event_with_id, number, pool, run};
+use crate::support::{claim, database, event_with_id, number, pool, run, token};
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
@@ -53,6 +53,45 @@ async fn replicas_may_start_at_once_and_again() {
     let pool = pool(&url).await;
     assert_eq!(number(&pool, "SELECT count(*) FROM idnow_webhooks_schema").await, 1);
     assert_eq!(number(&pool, "SELECT count(*) FROM idnow_webhooks_events").await, 1);
+}
+
+/// Of several replicas that start at once, one does it; a replica of then, which has the tables open, goes on meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_version_1_are_brought_up_to_date() {
+    let url = database().await;
+    let pool = pool(&url).await;
+    run(&pool, include_str!("version_1.sql")).await;
+    let mut old = pool.begin().await.unwrap();
+    let begun = "UPDATE idnow_webhooks_states SET runs = runs WHERE position = 2";
+    sqlx::raw_sql(begun).execute(&mut *old).await.unwrap();
+    let start = || {
+        let url = url.clone();
+        // Whatever opens them, also what would make no tables.
+        let builder = PostgresStore::builder().retention(Retention::FOREVER).create_if_missing(false);
+        tokio::spawn(async move { builder.connect(&url).await })
+    };
+    let starts: Vec<_> = (0..4).map(|_| start()).collect();
+    let mut stores = Vec::new();
+    for start in starts {
+        stores.push(start.await.unwrap().unwrap());
+    }
+    old.commit().await.unwrap();
+    let [store, other, ..] = &stores[..] else { panic!() };
+    assert_eq!(number(&pool, "SELECT max(version) * 10 + count(*) FROM idnow_webhooks_schema").await, 21);
+    assert_eq!(store.completed().await.unwrap(), 1);
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!((backlog.waiting, backlog.running, backlog.dead, backlog.parked), (2, 1, 1, 0));
+    let ids = ["completed", "dead", "61a51c5b-480d-4f47-8334-34b0ba7ae0be", "begun"];
+    for id in ids {
+        assert_eq!(store.insert(event_with_id(id)).await.unwrap(), Insertion::Duplicate, "{id}");
+    }
+    let dead = store.get("dead").await.unwrap().unwrap();
+    let evidence = Evidence::new("aaa.bbb.ccc", Some(r#"{"kty":"RSA"}"#.to_owned()));
+    assert_eq!((dead.error.as_deref(), dead.evidence), (Some("for good"), Some(evidence)));
+    assert_eq!(claim(store, 9).await.len(), 3);
+    let limits = ParkLimits::default();
+    assert_eq!(store.park(token("1"), limits).await.unwrap(), ParkOutcome::New { dropped: 0 });
+    assert_eq!(other.park(token("1"), limits).await.unwrap(), ParkOutcome::Known);
 }
 
 #[tokio::test]
@@ -107,10 +146,12 @@ async fn the_right_to_make_tables_is_needed_only_once() {
 
     drop(PostgresStore::connect(&url).await.unwrap());
     let rights = "GRANT SELECT, INSERT, UPDATE, DELETE
-        ON idnow_webhooks_events, idnow_webhooks_states, idnow_webhooks_schema TO clerk";
+        ON idnow_webhooks_events, idnow_webhooks_states, idnow_webhooks_parked, idnow_webhooks_schema TO clerk";
     run(&pool, rights).await;
     let store = PostgresStore::connect(&clerk).await.unwrap();
     assert_eq!(store.insert(event_with_id("one")).await.unwrap(), Insertion::New);
+    assert!(matches!(store.park(token("1"), ParkLimits::default()).await.unwrap(), ParkOutcome::New { .. }));
+    assert!(store.unpark("1").await.unwrap());
     let claimed = crate::support::claim_one(&store).await;
     store.transaction_under(&claimed.lease).await.unwrap().commit().await.unwrap();
 }
@@ -146,4 +187,7 @@ async fn a_wrong_setting_is_named_before_anybody_connects() {
         assert!(matches!(error, ConnectError::InvalidSetting { setting: "insert_lanes", .. }), "{error}");
         assert!(error.to_string().starts_with("insert_lanes must be from 1 to 64"), "{error}");
     }
+    let error =
+        PostgresStore::builder().pool_size(0).connect("postgres://127.0.0.1:1/none").await.unwrap_err();
+    assert!(matches!(error, ConnectError::InvalidSetting { setting: "pool_size", .. }), "{error}");
 }

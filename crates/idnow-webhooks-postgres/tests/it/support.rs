@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use idnow_webhooks_core::store::{Claim, ClaimedEvent, EventStore, NewEvent, SessionOrder};
+use chrono::DateTime;
+use idnow_webhooks_core::store::{
+    Claim, ClaimedEvent, EventStore, Evidence, NewEvent, ParkedToken, SessionOrder,
+};
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_testkit::SampleEvent;
@@ -59,6 +62,11 @@ pub(crate) fn event_with_id(id: &str) -> NewEvent {
 
 pub(crate) fn event_of(session: &str, sequence: u64) -> NewEvent {
     new(&SampleEvent::completed().with_session_id(session).with_sequence(sequence))
+}
+
+/// A token to park.
+pub(crate) fn token(id: &str) -> ParkedToken {
+    ParkedToken::new(id, Evidence::new("aaa.bbb.ccc", None), DateTime::UNIX_EPOCH)
 }
 
 pub(crate) fn new(event: &SampleEvent) -> NewEvent {

@@ -118,6 +118,6 @@ impl Work for Forget {
     }
 }
 
-fn limit(rows: usize) -> i64 {
+pub(crate) fn limit(rows: usize) -> i64 {
     i64::try_from(rows.min(STEP)).unwrap_or(i64::MAX)
 }

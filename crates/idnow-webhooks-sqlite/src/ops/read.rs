@@ -78,7 +78,8 @@ pub(crate) async fn backlog(connection: &mut SqliteConnection, now: i64) -> Resu
     // All of it from the indexes alone. What failed inline has no `wake`: it is the provider's to try again.
     let sql = "SELECT coalesce(sum(state = 0 AND wake IS NOT NULL), 0), coalesce(sum(state = 1), 0), \
                min(CASE WHEN state = 0 AND wake IS NOT NULL THEN received_at END), \
-               (SELECT count(*) FROM idnow_webhooks_events INDEXED BY idnow_webhooks_dead WHERE state = 3) \
+               (SELECT count(*) FROM idnow_webhooks_events INDEXED BY idnow_webhooks_dead WHERE state = 3), \
+               (SELECT count(*) FROM idnow_webhooks_parked) \
                FROM idnow_webhooks_events INDEXED BY idnow_webhooks_open WHERE state < 2";
     let row = sqlx::query(sql).fetch_one(connection).await?;
     let oldest: Option<i64> = row.try_get(2)?;
@@ -86,7 +87,7 @@ pub(crate) async fn backlog(connection: &mut SqliteConnection, now: i64) -> Resu
         waiting: unsigned(row.try_get(0)?),
         running: unsigned(row.try_get(1)?),
         dead: unsigned(row.try_get(3)?),
-        parked: 0,
+        parked: unsigned(row.try_get(4)?),
         oldest_waiting: oldest.map(|at| Duration::from_micros(unsigned(now.saturating_sub(at)))),
     })
 }
@@ -119,7 +120,7 @@ fn stored(row: &SqliteRow) -> Result<StoredEvent, sqlx::Error> {
     })
 }
 
-fn time(micros: i64) -> DateTime<Utc> {
+pub(crate) fn time(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 use super::SqliteStore;
 use crate::compact::Compact;
 use crate::ops::{
-    self, Begin, Check, ClaimEvents, Forget, NewRow, ReplayDead, ReplayOne, STEP, Settle, Settlement, micros,
+    self, Begin, Check, ClaimEvents, Forget, NewRow, Park, ReplayDead, ReplayOne, STEP, Settle, Settlement,
+    Unpark, micros,
 };
 use crate::unit::Work;
 use crate::writer::{Task, insert_alone};
@@ -165,16 +166,17 @@ impl EventStore for SqliteStore {
         ops::completed(&mut reader).await.map_err(|error| self.failed(&error))
     }
 
-    async fn park(&self, _: ParkedToken, _: ParkLimits) -> Result<ParkOutcome, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        self.run(Park { token: token.bounded(), limits }).await
     }
 
-    async fn parked(&self, _: i64, _: usize) -> Result<Vec<ParkedToken>, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn parked(&self, after: i64, limit: usize) -> Result<Vec<ParkedToken>, StoreError> {
+        let mut reader = self.inner.database.reader().await?;
+        ops::parked(&mut reader, after, limit).await.map_err(|error| self.failed(&error))
     }
 
-    async fn unpark(&self, _: &str) -> Result<bool, StoreError> {
-        Err(StoreError::unavailable("this store cannot park tokens yet"))
+    async fn unpark(&self, id: &str) -> Result<bool, StoreError> {
+        self.run(Unpark(id.to_owned())).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! What these tests share.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use idnow_webhooks_sqlite::SqliteStore;
 use idnow_webhooks_sqlite::sqlx::sqlite::SqliteConnectOptions;
 use idnow_webhooks_sqlite::sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
+use tracing::subscriber::DefaultGuard;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -117,4 +120,61 @@ fn frames(database: &Path) -> Vec<bool> {
     let (header, frames) = log.split_at(32);
     let current = |frame: &&[u8]| frame[8..16] == header[16..24];
     frames.chunks_exact(FRAME).take_while(current).map(|frame| frame[4..8] != [0; 4]).collect()
+}
+
+/// What is logged by this thread.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Keeps what is logged until the second is dropped.
+    pub(crate) fn begin() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+        (log, tracing::subscriber::set_default(subscriber.finish()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// Runs an ignored test in a process of its own, as root of a user and mount namespace of its own: there it may
+/// mount file systems. `None` where the system does not let us.
+pub(crate) fn in_namespace(test: &str, prepare: &str) {
+    let namespace = ["--user", "--map-root-user", "--mount"];
+    if !Command::new("unshare").args(namespace).arg("true").status().is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "namespaces are needed for this test");
+        return;
+    }
+    let folder = Folder::new();
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new("unshare")
+        .args(namespace)
+        .args(["sh", "-ec", &format!("{prepare}; exec \"$PROGRAM\" --exact --ignored {test}")])
+        .env("PROGRAM", program)
+        .env("FOLDER", folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+pub(crate) fn folder_of_parent() -> PathBuf {
+    std::env::var_os("FOLDER").expect("this runs inside of another test").into()
 }

@@ -1,9 +1,8 @@
 //! What goes wrong with files, and how the store comes back.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Seek as _, SeekFrom, Write};
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use idnow_webhooks_core::store::*;
@@ -12,35 +11,6 @@ use idnow_webhooks_sqlite::sqlx;
 
 use crate::common::*;
 
-/// Runs one of the tests below in a process of its own, as root of a user and mount namespace of its own: there it may
-/// mount file systems. `None` where the system does not let us.
-fn in_namespace(test: &str, prepare: &str) {
-    let namespace = ["--user", "--map-root-user", "--mount"];
-    if !Command::new("unshare").args(namespace).arg("true").status().is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "namespaces are needed for this test");
-        return;
-    }
-    let folder = Folder::new();
-    let program = std::env::current_exe().unwrap();
-    let output = Command::new("unshare")
-        .args(namespace)
-        .args(["sh", "-ec", &format!("{prepare}; exec \"$PROGRAM\" --exact --ignored faults::{test}")])
-        .env("PROGRAM", program)
-        .env("FOLDER", folder.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-fn folder_of_parent() -> std::path::PathBuf {
-    std::env::var_os("FOLDER").expect("this runs inside of another test").into()
-}
-
 /// The store looks for old events when it is opened, and is the first to notice then.
 async fn past_the_first_purge(store: &SqliteStore) {
     for _ in 0..2 {
@@ -48,22 +18,9 @@ async fn past_the_first_purge(store: &SqliteStore) {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_full_disk() {
-    in_namespace("full_disk", "mount -t tmpfs -o size=2m tmpfs \"$FOLDER\"");
+    in_namespace("faults::full_disk", "mount -t tmpfs -o size=2m tmpfs \"$FOLDER\"");
 }
 
 #[tokio::test]
@@ -114,7 +71,7 @@ async fn full_disk() {
 
 #[test]
 fn a_read_only_file_system() {
-    in_namespace("read_only", "mount -t tmpfs -o size=8m tmpfs \"$FOLDER\"");
+    in_namespace("faults::read_only", "mount -t tmpfs -o size=8m tmpfs \"$FOLDER\"");
 }
 
 #[tokio::test]
@@ -243,13 +200,10 @@ async fn a_file_that_is_replaced_is_noticed_by_readers_too() {
         fs::remove_file(folder.path().join(name)).unwrap();
     }
     fs::rename(other.file(), folder.file()).unwrap();
-    let log = Log::default();
-    let logging = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || logging.clone()).finish();
-    let logging = tracing::subscriber::set_default(subscriber);
+    let (log, logging) = Log::begin();
     assert_eq!(store.backlog().await.unwrap().waiting, 2);
     drop(logging);
-    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let said = log.text();
     assert!(
         said.contains(" WARN ")
             && said.contains(
@@ -279,7 +233,7 @@ async fn a_file_that_is_damaged_and_restored() {
     fs::copy(folder.file(), &copy).unwrap();
     let mut file = OpenOptions::new().write(true).open(folder.file()).unwrap();
     // All but the first pages, which describe the tables.
-    let (size, first) = (file.metadata().unwrap().len(), 12 * 4096);
+    let (size, first) = (file.metadata().unwrap().len(), 20 * 4096);
     file.seek(SeekFrom::Start(first)).unwrap();
     file.write_all(&vec![0x5a; usize::try_from(size - first).unwrap()]).unwrap();
     drop(file);

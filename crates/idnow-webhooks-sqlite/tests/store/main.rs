@@ -10,6 +10,8 @@
 
 mod common;
 mod faults;
+#[cfg(target_os = "linux")]
+mod media;
 mod opening;
 mod processes;
 mod retention;

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use idnow_webhooks_core::Clock as _;
 use idnow_webhooks_core::store::*;
 use idnow_webhooks_sqlite::sqlx::{self, Connection as _, Row as _};
 use idnow_webhooks_sqlite::{OpenError, SqliteStore};
@@ -53,10 +54,69 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let mut connection = connect(&folder.file()).await;
     sqlx::raw_sql("UPDATE idnow_webhooks_schema SET version = 99").execute(&mut connection).await.unwrap();
     let error = SqliteStore::open(folder.file()).await.unwrap_err();
-    assert!(matches!(error, OpenError::NewerSchema { found: 99, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerSchema { found: 99, known: 2, .. }), "{error:?}");
     assert!(error.to_string().contains("run a newer version"), "{error}");
     let version = sqlx::query("SELECT version FROM idnow_webhooks_schema").fetch_one(&mut connection).await;
     assert_eq!(version.unwrap().get::<i64, _>(0), 99);
+}
+
+async fn version_1(folder: &Folder) {
+    std::fs::write(folder.file(), "").unwrap();
+    let mut connection = connect(&folder.file()).await;
+    sqlx::raw_sql(include_str!("version_1.sql")).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_version_1_is_brought_up_to_date() {
+    let folder = Folder::new();
+    version_1(&folder).await;
+    let clock = Hand::new();
+    // Whatever opens it, also what would make no file.
+    let builder = SqliteStore::builder(folder.file()).create_if_missing(false).clock(clock.clone());
+    let store = builder.clone().open().await.unwrap();
+    assert_eq!(store.completed().await.unwrap(), 1);
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!((backlog.waiting, backlog.running, backlog.dead, backlog.parked), (2, 1, 1, 0));
+    for id in ["completed", "dead", "61a51c5b-480d-4f47-8334-34b0ba7ae0be", "session-1", "begun"] {
+        assert_eq!(store.insert(event(id)).await.unwrap(), Insertion::Duplicate, "{id}");
+    }
+    let dead = store.get("dead").await.unwrap().unwrap();
+    let evidence = Evidence::new("aaa.bbb.ccc", Some(r#"{"kty":"RSA"}"#.to_owned()));
+    assert_eq!((dead.error.as_deref(), dead.evidence.as_ref()), (Some("for good"), Some(&evidence)));
+    clock.forward(60 * SECOND);
+    let claimed = store.claim(all(9)).await.unwrap();
+    assert_eq!(claimed.iter().map(|event| event.run).collect::<Vec<_>>(), [1, 2, 2]);
+    let parked = store.park(ParkedToken::new("1", evidence, clock.now()), ParkLimits::default()).await;
+    assert_eq!(parked.unwrap(), ParkOutcome::New { dropped: 0 });
+    drop(store);
+    assert_eq!(builder.open().await.unwrap().backlog().await.unwrap().parked, 1);
+}
+
+/// Of several processes that are started at once, one does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_version_1_is_opened_by_many_at_once() {
+    let folder = Folder::new();
+    version_1(&folder).await;
+    let opened: Vec<_> = (0..8).map(|_| tokio::spawn(SqliteStore::open(folder.file()))).collect();
+    for store in opened {
+        assert_eq!(store.await.unwrap().unwrap().backlog().await.unwrap().dead, 1);
+    }
+    let mut connection = connect(&folder.file()).await;
+    let versions = sqlx::query("SELECT version FROM idnow_webhooks_schema").fetch_all(&mut connection).await;
+    assert_eq!(versions.unwrap().iter().map(|row| row.get::<i64, _>(0)).collect::<Vec<_>>(), [2]);
+}
+
+/// One who has it open meanwhile, with the software of then, goes on.
+#[tokio::test]
+async fn a_process_of_version_1_goes_on_beside_it() {
+    let folder = Folder::new();
+    version_1(&folder).await;
+    let mut old = connect(&folder.file()).await;
+    let store = folder.store().await;
+    let sql = "UPDATE idnow_webhooks_events SET state = 0, due = 1, wake = 1 WHERE state = 3";
+    sqlx::raw_sql(sql).execute(&mut old).await.unwrap();
+    assert_eq!(store.backlog().await.unwrap().dead, 0);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use idnow_webhooks_core::Clock as _;
 use idnow_webhooks_core::store::*;
 use idnow_webhooks_sqlite::SqliteStore;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
@@ -12,6 +13,13 @@ const DAY: Duration = Duration::from_hours(24);
 
 async fn open(folder: &Folder, clock: &Hand) -> SqliteStore {
     SqliteStore::builder(folder.file()).clock(clock.clone()).open().await.unwrap()
+}
+
+async fn park(store: &SqliteStore, ids: std::ops::Range<usize>) {
+    for id in ids {
+        let token = ParkedToken::new(id.to_string(), Evidence::new("aaa.bbb.ccc", None), Hand::new().now());
+        store.park(token, ParkLimits::default()).await.unwrap();
+    }
 }
 
 async fn handled(store: &SqliteStore, id: &str) {
@@ -106,4 +114,67 @@ async fn a_purge_takes_the_oldest_up_to_its_limit() {
     assert_eq!(store.purge(purge(2, 9)).await.unwrap(), 1);
     assert_eq!(store.insert(event("third")).await.unwrap(), Insertion::Duplicate);
     assert_eq!(store.insert(event("first")).await.unwrap(), Insertion::New);
+}
+
+/// By the time when they were parked, in steps, and counted.
+#[tokio::test]
+async fn the_store_drops_parked_tokens_after_7_days_by_itself() {
+    let folder = Folder::new();
+    let clock = Hand::new();
+    let store = open(&folder, &clock).await;
+    park(&store, 0..450).await;
+    clock.forward(SECOND);
+    park(&store, 450..453).await;
+    drop(store);
+    clock.forward(6 * DAY + 86_399 * SECOND);
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let store = open(&folder, &clock).await;
+    let mut counted = 0;
+    for _ in 0..100 {
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            if let ("idnow_webhooks_parked_dropped_total", DebugValue::Counter(count)) =
+                (key.key().name(), value)
+            {
+                counted += count;
+            }
+        }
+        if counted >= 450 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(counted, 450);
+    let left: Vec<_> = store.parked(0, 999).await.unwrap().into_iter().map(|token| token.id).collect();
+    assert_eq!(left, ["450", "451", "452"]);
+}
+
+#[tokio::test]
+async fn for_ever_drops_nothing_that_is_parked() {
+    let folder = Folder::new();
+    let clock = Hand::new();
+    park(&open(&folder, &clock).await, 0..3).await;
+    clock.forward(99 * DAY);
+    let builder = SqliteStore::builder(folder.file()).clock(clock).retention(Retention::FOREVER);
+    let store = builder.open().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(store.backlog().await.unwrap().parked, 3);
+}
+
+/// A call is short, however many are too old.
+#[tokio::test]
+async fn one_call_drops_some_hundreds_at_most() {
+    let folder = Folder::new();
+    let clock = Hand::new();
+    let builder = SqliteStore::builder(folder.file()).clock(clock.clone()).retention(Retention::FOREVER);
+    let store = builder.open().await.unwrap();
+    park(&store, 0..450).await;
+    clock.forward(7 * DAY);
+    let mut dropped = Vec::new();
+    for id in ["a", "b", "c", "d"] {
+        let token = ParkedToken::new(id, Evidence::new("aaa.bbb.ccc", None), clock.now());
+        dropped.push(store.park(token, ParkLimits::default()).await.unwrap());
+    }
+    assert_eq!(dropped, [200, 200, 50, 0].map(|dropped| ParkOutcome::New { dropped }));
 }

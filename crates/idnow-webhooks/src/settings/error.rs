@@ -1,10 +1,13 @@
 use std::fmt;
+#[cfg(feature = "jwks")]
 use std::sync::Arc;
 
-use super::store::OpenStoreError;
 use idnow_webhooks_core::keys::KeySetError;
 use idnow_webhooks_core::{PolicyError, ReceiverError, WorkerError};
+#[cfg(feature = "jwks")]
 use idnow_webhooks_jwks::{ConfigError, FetchError, JwksError};
+
+use super::store::OpenStoreError;
 
 /// An environment variable that is missing or wrong. The text names it, its value and what is expected; the
 /// values of secrets are not shown.
@@ -33,6 +36,7 @@ impl SettingsError {
         Self { variable: variable.to_owned(), problem: format!("(value not shown): {problem}") }
     }
 
+    #[cfg(feature = "jwks")]
     pub(super) fn wrong_location(variable: &str, value: &str, error: &ConfigError) -> Self {
         let shown = match error {
             // Where a text that is no URL would hold secrets, nobody can tell.
@@ -62,10 +66,41 @@ impl SettingsError {
         Self { variable: variable.to_owned(), problem }
     }
 
-    pub(super) fn conflict(variable: &str, other: &str) -> Self {
+    pub(super) fn two_places_of_keys(variable: &str, other: &str) -> Self {
         let problem =
             format!("cannot be set together with {other}: keys come from one place, so unset one of them");
         Self { variable: variable.to_owned(), problem }
+    }
+
+    pub(super) fn two_forms(variable: &str, file: &str) -> Self {
+        let problem = format!("cannot be set together with {file}: unset one of them");
+        Self { variable: variable.to_owned(), problem }
+    }
+
+    pub(super) fn two_environments(
+        (variable, environment): (&str, &str),
+        (other, its): (&str, &str),
+    ) -> Self {
+        let problem = format!(
+            "belongs to {environment}, and {other} to {its}: take all of one environment, or unset one of them"
+        );
+        Self { variable: variable.to_owned(), problem }
+    }
+
+    pub(super) fn quoted(variable: &str) -> Self {
+        let problem = "is in quotation marks, which would be part of its value: remove them (a shell does, Docker's \
+                       --env-file does not)";
+        Self { variable: variable.to_owned(), problem: problem.to_owned() }
+    }
+
+    /// `shown` is the path, or what stands in its place.
+    pub(super) fn wrong_file(variable: &str, shown: &str, problem: &str) -> Self {
+        Self { variable: variable.to_owned(), problem: format!("{shown} {problem}") }
+    }
+
+    /// The same for a value that came from a file.
+    pub(super) fn in_file(self, variable: &str, shown: &str) -> Self {
+        Self::wrong_file(variable, shown, &self.problem)
     }
 
     pub(super) fn not_text(variable: &str) -> Self {
@@ -98,10 +133,19 @@ pub enum SetupError {
     /// The shared secret cannot be used.
     #[error("IDNOW_WEBHOOK_SECRET: {0}")]
     Secret(#[from] KeySetError),
+    /// Keys from a key server or a file are configured, and the feature that brings them is not switched on.
+    #[cfg(not(feature = "jwks"))]
+    #[error(
+        "{0}: this program was built without the feature `jwks` of idnow-webhooks, which brings keys from a key server \
+         or a file; without it, only IDNOW_WEBHOOK_SECRET works"
+    )]
+    Feature(&'static str),
     /// The key file cannot be read, or holds no usable key.
+    #[cfg(feature = "jwks")]
     #[error("IDNOW_JWKS_FILE: {0}")]
     KeyFile(#[source] Arc<FetchError>),
     /// The key source cannot be set up.
+    #[cfg(feature = "jwks")]
     #[error(transparent)]
     Keys(#[from] JwksError),
     /// The store cannot be opened.
@@ -122,6 +166,7 @@ impl fmt::Debug for SetupError {
     }
 }
 
+#[cfg(feature = "jwks")]
 impl SetupError {
     pub(super) fn of_key_file(error: JwksError) -> Self {
         match error {
@@ -131,6 +176,7 @@ impl SetupError {
     }
 }
 
+#[cfg(feature = "jwks")]
 impl From<ConfigError> for SetupError {
     fn from(error: ConfigError) -> Self {
         Self::Keys(error.into())

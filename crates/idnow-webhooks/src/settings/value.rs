@@ -11,30 +11,71 @@ use idnow_webhooks_core::{RequiredHeader, Secret};
 use ipnet::IpNet;
 
 use super::error::SettingsError;
+use super::files::{self, FILES};
 #[cfg(not(feature = "sqlite"))]
 use super::store::EXPECTED;
 use super::store::Store;
-use super::variables;
+use super::{names, variables};
 
-pub(super) struct Variables(BTreeMap<String, String>);
+/// What is set to something, of the variables that are known.
+pub(super) struct Variables {
+    values: BTreeMap<String, String>,
+    /// What was read from a file: the variable that named it, and its path as errors show it.
+    files: BTreeMap<&'static str, (&'static str, String)>,
+}
 
 impl Variables {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        let mut variables: BTreeMap<_, _> = variables.into_iter().collect();
-        for name in variables.keys() {
-            variables::check_name(name)?;
+        let mut values: BTreeMap<_, _> = variables.into_iter().collect();
+        for (name, value) in &values {
+            names::check(name, value)?;
         }
         for (name, otherwise) in variables::GUARDS {
-            if variables.get(*name).is_some_and(|value| value.trim().is_empty()) {
+            if values.get(*name).is_some_and(|value| value.trim().is_empty()) {
                 return Err(SettingsError::empty(name, otherwise));
             }
         }
-        variables.retain(|_, value: &mut String| !value.trim().is_empty());
-        Ok(Self(variables))
+        values.retain(|name, value| variables::is_known(name) && !value.trim().is_empty());
+        if let Some((name, _)) = values.iter().find(|(_, value)| is_quoted(value)) {
+            return Err(SettingsError::quoted(name));
+        }
+        let mut read = Self { values, files: BTreeMap::new() };
+        for (name, file) in FILES {
+            read.read_file(name, file)?;
+        }
+        Ok(read)
+    }
+
+    fn read_file(&mut self, name: &'static str, file: &'static str) -> Result<(), SettingsError> {
+        let Some(path) = self.values.remove(file) else { return Ok(()) };
+        if self.values.contains_key(name) {
+            return Err(SettingsError::two_forms(file, name));
+        }
+        let path = path.trim();
+        let (value, shown) = (files::read(name, file, path)?, files::shown(path));
+        if is_quoted(&value) {
+            return Err(SettingsError::quoted(name).in_file(file, &shown));
+        }
+        self.values.insert(name.to_owned(), value);
+        self.files.insert(name, (file, shown));
+        Ok(())
+    }
+
+    /// The variable that this one's value is from: itself, or the one that names a file.
+    pub(super) fn set_by(&self, name: &'static str) -> &'static str {
+        self.files.get(name).map_or(name, |(file, _)| file)
+    }
+
+    /// The error with the name of the variable that was really set.
+    pub(super) fn name_source(&self, error: SettingsError) -> SettingsError {
+        match self.files.get(error.variable()) {
+            Some((file, shown)) => error.in_file(file, shown),
+            None => error,
+        }
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim())
+        self.values.get(name).map(|value| value.trim())
     }
 
     pub(super) fn text(&self, name: &str) -> Option<String> {
@@ -48,6 +89,10 @@ impl Variables {
             return Err(SettingsError::wrong(name, value, "at least one value between the commas"));
         }
         Ok(items)
+    }
+
+    pub(super) fn list(&self, name: &str) -> Result<Vec<String>, SettingsError> {
+        Ok(self.items(name)?.into_iter().map(str::to_owned).collect())
     }
 
     /// What is no URL can never be the `aud` of a token: every delivery would be refused, and none would come again.
@@ -127,17 +172,59 @@ impl Variables {
             .map_err(|_| SettingsError::wrong(name, &number.to_string(), format!("at most {end}")))
     }
 
+    /// A duration in whole seconds, or none.
+    pub(super) fn seconds(
+        &self,
+        name: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<Duration>, SettingsError> {
+        let set = self.get(name).is_some();
+        let seconds = self.number(name, "seconds", range, 0)?;
+        Ok(set.then(|| Duration::from_secs(seconds)))
+    }
+
+    /// How long a handler may run: at least as long as its answer may take.
+    pub(super) fn handler_limit(
+        &self,
+        name: &str,
+        deadline: Duration,
+    ) -> Result<Option<Duration>, SettingsError> {
+        let limit = self.seconds(name, 1..=86_400)?;
+        match limit {
+            Some(limit) if limit < deadline => {
+                let seconds = limit.as_secs().to_string();
+                let expected =
+                    format!("at least the {} ms of IDNOW_ANSWER_DEADLINE_MS", deadline.as_millis());
+                Err(SettingsError::wrong(name, &seconds, expected))
+            }
+            limit => Ok(limit),
+        }
+    }
+
+    /// How many connections the pool of a store in PostgreSQL has.
+    pub(super) fn pool(&self, name: &str, store: &Store) -> Result<u32, SettingsError> {
+        if self.get(name).is_some() && !matches!(store, Store::Postgres(_)) {
+            return Err(SettingsError::without(name, "a PostgreSQL database in IDNOW_STORE"));
+        }
+        self.count(name, "connections", 1..=1000, 16)
+    }
+
+    pub(super) fn given_store(&self, name: &str) -> Result<Option<Store>, SettingsError> {
+        let store = self.get(name).map(str::parse).transpose();
+        store.map_err(|error| SettingsError::wrong_secret(name, error))
+    }
+
     pub(super) fn store(&self, name: &str) -> Result<Store, SettingsError> {
-        let Some(value) = self.get(name) else {
-            #[cfg(feature = "sqlite")]
-            return Ok(Store::default());
-            #[cfg(not(feature = "sqlite"))]
-            return Err(SettingsError::missing(
-                name,
-                &format!("{EXPECTED} (this program was built without the feature sqlite)"),
-            ));
-        };
-        value.parse().map_err(|error| SettingsError::wrong_secret(name, error))
+        if let Some(store) = self.given_store(name)? {
+            return Ok(store);
+        }
+        #[cfg(feature = "sqlite")]
+        return Ok(Store::default());
+        #[cfg(not(feature = "sqlite"))]
+        return Err(SettingsError::missing(
+            name,
+            &format!("{EXPECTED} (this program was built without the feature sqlite)"),
+        ));
     }
 
     pub(super) fn retention(&self, name: &str) -> Result<Retention, SettingsError> {
@@ -207,9 +294,9 @@ impl Variables {
     ///
     /// A line break anywhere, even at the end, makes commas a part of the values.
     pub(super) fn headers(&self, name: &str) -> Result<Vec<RequiredHeader>, SettingsError> {
-        let Some(value) = self.0.get(name) else { return Ok(Vec::new()) };
+        let Some(value) = self.values.get(name) else { return Ok(Vec::new()) };
         let separator = if value.contains('\n') { '\n' } else { ',' };
-        let entries = value.split(separator).map(str::trim).filter(|entry| !entry.is_empty());
+        let entries = value.split(separator).map(trim_plain).filter(|entry| !entry.is_empty());
         let mut accepted: Vec<(&str, Vec<&str>)> = Vec::new();
         for (index, entry) in entries.enumerate() {
             let Some((header, value)) = entry.split_once(':') else {
@@ -219,7 +306,14 @@ impl Variables {
                 );
                 return Err(SettingsError::wrong_secret(name, problem));
             };
-            let (header, value) = (header.trim(), value.trim());
+            let (header, value) = (header.trim(), trim_plain(value));
+            if value.trim() != value {
+                let problem = format!(
+                    "white space other than a plain space stands at an end of the value in entry {}: remove it",
+                    index + 1
+                );
+                return Err(SettingsError::wrong_secret(name, problem));
+            }
             match accepted.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(header)) {
                 Some((_, values)) => values.push(value),
                 None => accepted.push((header, vec![value])),
@@ -262,6 +356,17 @@ fn range(item: &str) -> Option<IpNet> {
     };
     let usual = length == "0" || !length.starts_with(['0', '+']);
     usual.then(|| IpNet::new(address.parse().ok()?, length.parse().ok()?).ok())?
+}
+
+/// Without the white space that is how a list is written, and that HTTP carries at no end of a value.
+fn trim_plain(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
+}
+
+/// A shell takes quotation marks away. Where nobody does, they would become part of the value.
+fn is_quoted(value: &str) -> bool {
+    let value = value.trim();
+    value.len() > 1 && ['"', '\''].iter().any(|mark| value.starts_with(*mark) && value.ends_with(*mark))
 }
 
 /// Also as IPv4 mapped into IPv6, which is compared as IPv4.

@@ -1,5 +1,3 @@
-use super::error::SettingsError;
-
 /// A variable that [`Settings`](super::Settings) reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,12 +38,23 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "HMAC with this shared secret instead of keys, at least 32 bytes; several on lines of their own",
     ),
+    variable("IDNOW_WEBHOOK_SECRET_FILE", "", "the same, from this file"),
     variable(
         "IDNOW_ALGORITHMS",
         "RS256; with a secret HS256, HS384, HS512",
         "accepted algorithms, separated by commas",
     ),
     variable("IDNOW_LEEWAY_SECONDS", "60", "how far the two clocks may be apart"),
+    variable(
+        "IDNOW_MAX_LIFETIME_SECONDS",
+        "86400",
+        "the longest accepted time between a token's `iat` and its `exp`",
+    ),
+    variable(
+        "IDNOW_MAX_AGE_SECONDS",
+        "no limit",
+        "how long ago a token may have been issued, whatever its `exp`",
+    ),
     variable("IDNOW_ALLOWED_IPS", "everyone", "source addresses or CIDR ranges, separated by commas"),
     variable("IDNOW_ALLOWED_IPS_MODE", "enforce", "`enforce`, or `monitor` to only report other addresses"),
     variable("IDNOW_TRUSTED_PROXIES", "none", "proxies whose `X-Forwarded-For` or `Forwarded` is believed"),
@@ -55,12 +64,18 @@ pub const VARIABLES: &[Variable] = &[
         "`Name: value`, one a line, or, without a line break, separated by commas; several values of one name are \
          alternatives",
     ),
+    variable("IDNOW_REQUIRED_HEADERS_FILE", "", "the same, from this file"),
     variable(
         "IDNOW_EXPECTED_ENVIRONMENT",
         "any",
         "the only accepted `environment` of events, such as `live`",
     ),
-    variable("IDNOW_MAX_BODY_BYTES", "65536", "the longest accepted body"),
+    variable(
+        "IDNOW_EXPECTED_FLOWS",
+        "any",
+        "the only accepted flow ids, separated by commas: other customers of the provider have flows of their own",
+    ),
+    variable("IDNOW_MAX_BODY_BYTES", "262144", "the longest accepted body"),
     variable("IDNOW_ANSWER_DEADLINE_MS", "8000", "when to answer at the latest; the provider waits for 10 s"),
     variable(
         "IDNOW_JWKS_MIN_REFRESH_SECONDS",
@@ -71,6 +86,12 @@ pub const VARIABLES: &[Variable] = &[
         "IDNOW_STORE",
         "sqlite:idnow-webhooks.db",
         "where events are remembered: `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory`",
+    ),
+    variable("IDNOW_STORE_FILE", "", "the same, from this file"),
+    variable(
+        "IDNOW_STORE_POOL",
+        "16",
+        "connections for the transactions of handlers, beside the store's own 7; PostgreSQL only",
     ),
     variable(
         "IDNOW_RETENTION_DAYS",
@@ -84,6 +105,17 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("IDNOW_WORKER_CONCURRENCY", "16", "how many events are handled at once"),
     variable("IDNOW_WORKER_MAX_RUNS", "15", "how often an event is handled before it becomes a dead letter"),
+    variable(
+        "IDNOW_LEASE_SECONDS",
+        "60",
+        "how long a worker holds an event; extended while the handler runs, and waited for after a crash",
+    ),
+    variable(
+        "IDNOW_HANDLER_LIMIT_SECONDS",
+        "300; inline 60",
+        "how long a handler may run before it is stopped, and the event handled again",
+    ),
+    variable("IDNOW_DRAIN_LIMIT_SECONDS", "30", "how long a worker that stops waits for running handlers"),
     variable(
         "IDNOW_SESSION_GRACE_SECONDS",
         "0",
@@ -99,39 +131,19 @@ pub(super) const GUARDS: &[(&str, &str)] = &[
     ("IDNOW_ALLOWED_IPS", "allow every source address"),
     ("IDNOW_JWKS_FILE", "take the keys from the network"),
     ("IDNOW_EXPECTED_ENVIRONMENT", "accept events of every environment"),
+    ("IDNOW_EXPECTED_FLOWS", "accept events of every flow"),
+    ("IDNOW_MAX_AGE_SECONDS", "accept every token that has not expired"),
     ("IDNOW_REQUIRED_HEADERS", "require no header"),
+    ("IDNOW_REQUIRED_HEADERS_FILE", "require no header"),
     // Without the feature, a blank one is refused as one that is not set.
     #[cfg(feature = "sqlite")]
     ("IDNOW_STORE", "use the file idnow-webhooks.db"),
+    ("IDNOW_STORE_FILE", "take IDNOW_STORE"),
     ("IDNOW_TRUSTED_PROXIES", "trust no proxy"),
     ("IDNOW_WEBHOOK_SECRET", "verify with public keys"),
+    ("IDNOW_WEBHOOK_SECRET_FILE", "verify with public keys"),
 ];
-
-/// More changes than this make another name, not a misspelt one.
-const MAX_TYPING_ERRORS: usize = 3;
-const PREFIX: &str = "IDNOW_";
 
 pub(super) fn is_known(name: &str) -> bool {
     VARIABLES.iter().any(|variable| variable.name == name)
-}
-
-pub(super) fn has_prefix(name: &str) -> bool {
-    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
-/// A misspelt variable must not silently leave a door open.
-pub(super) fn check_name(name: &str) -> Result<(), SettingsError> {
-    if is_known(name) || !has_prefix(name) {
-        return Ok(());
-    }
-    let upper = name.to_ascii_uppercase();
-    let distances =
-        VARIABLES.iter().map(|known| (strsim::damerau_levenshtein(known.name, &upper), known.name));
-    match distances.min() {
-        Some((distance, meant)) if distance <= MAX_TYPING_ERRORS => Err(SettingsError::misspelt(name, meant)),
-        _ => {
-            tracing::warn!(target: "idnow_webhooks::settings", name, "this variable is unknown and has no effect");
-            Ok(())
-        }
-    }
 }

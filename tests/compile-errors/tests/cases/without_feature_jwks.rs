@@ -1,3 +1,3 @@
-use idnow_webhooks::Settings;
+use idnow_webhooks::jwks::JwksSource;
 
 fn main() {}

@@ -58,6 +58,41 @@ pub(crate) async fn goes_on_or_closes_after_an_unread_body(on: Target) {
     assert_eq!(stage.calls.count(), 4);
 }
 
+/// A client may offer another protocol, and a proxy may say that there is an offer where there is none. The offer is passed
+/// over; whoever does not keep the connection then says so, and does not fail the next delivery on it.
+pub(crate) async fn goes_on_or_says_that_it_closes_after_an_offer_to_upgrade(on: Target) {
+    let stage = Stage::new(on);
+    let offers: [&[&str]; 4] = [
+        &["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"],
+        &["Connection: keep-alive, Upgrade", "Upgrade: h2c"],
+        &["Upgrade: h2c"],
+        &["Connection: upgrade"],
+    ];
+    let mut delivered = 0;
+    for offer in offers {
+        let mut connection = stage.raw().await;
+        for _ in 0..2 {
+            let token = stage.provider.token(&SampleEvent::completed());
+            let length = format!("Content-Length: {}", token.len());
+            let head = raw::head(&[offer, &[&length]].concat());
+            assert!(connection.write(head + &token).await);
+            delivered += 1;
+            assert_eq!(connection.line().await.as_deref(), Some("HTTP/1.1 200 OK"), "{offer:?}");
+            let mut closes = false;
+            while let Some(line) = connection.line().await.filter(|line| !line.is_empty()) {
+                closes |= line.eq_ignore_ascii_case("connection: close");
+                assert!(!line.to_lowercase().contains("upgrade"), "{offer:?}: {line}");
+            }
+            if closes {
+                assert!(on.subject.is_actix(), "{offer:?}");
+                assert_eq!(connection.closed().await, b"");
+                connection = stage.raw().await;
+            }
+        }
+    }
+    assert_eq!(stage.calls.count(), delivered);
+}
+
 pub(crate) async fn answers_pipelined_deliveries_in_order(on: Target) {
     let stage = Stage::new(on);
     let mut connection = stage.raw().await;

@@ -74,4 +74,9 @@ pub(crate) async fn through_a_pointer(on: Stage) {
     assert!(EventStore::get(&store, "a").await.unwrap().is_none());
     assert_eq!(EventStore::insert(&store, event("a")).await.unwrap(), Insertion::New);
     tokio::time::timeout(seconds(20), EventStore::changed(&store)).await.unwrap();
+    let token = ParkedToken::new("1", Evidence::new("aaa.bbb.ccc", None), on.now());
+    let parked = EventStore::park(&store, token, ParkLimits::default()).await.unwrap();
+    assert_eq!(parked, ParkOutcome::New { dropped: 0 });
+    assert_eq!(EventStore::parked(&store, 0, 9).await.unwrap().len(), 1);
+    assert!(EventStore::unpark(&store, "1").await.unwrap());
 }

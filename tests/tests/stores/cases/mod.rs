@@ -13,6 +13,7 @@ pub(crate) mod leases;
 pub(crate) mod lists;
 pub(crate) mod mixed;
 pub(crate) mod model;
+pub(crate) mod parked;
 pub(crate) mod purges;
 pub(crate) mod replays;
 pub(crate) mod sessions;
@@ -28,7 +29,8 @@ mod prelude {
     };
     pub(crate) use idnow_webhooks_core::store::{
         Backlog, Beginning, Claim, ClaimedEvent, EventFilter, EventState, EventStore, Evidence, Insertion,
-        Lease, NewEvent, Order, Purge, Replay, SessionOrder, StoreError,
+        Lease, NewEvent, Order, ParkLimits, ParkOutcome, ParkedToken, Purge, Replay, SessionOrder,
+        StoreError,
     };
     pub(crate) use idnow_webhooks_testkit::SampleEvent;
 

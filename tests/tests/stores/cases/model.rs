@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::prelude::*;
 
 const SEEDS: u64 = 12;
-const STEPS: usize = 250;
+const STEPS: usize = 310;
 const SESSIONS: [&str; 4] = ["p", "q", "r", "s"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,16 @@ impl Modelled {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parked {
+    id: String,
+    audience: String,
+    stored: i64,
+}
+
+/// Few enough to be reached.
+const PARK_LIMITS: ParkLimits = ParkLimits { per_audience: 4, in_all: 9, keep: Duration::from_mins(5) };
+
 /// The store, what it should hold, and all leases it ever gave.
 struct Trial<'a> {
     on: &'a Stage,
@@ -46,6 +56,7 @@ struct Trial<'a> {
     now: i64,
     events: Vec<Modelled>,
     leases: Vec<Lease>,
+    parked: Vec<Parked>,
     chance: Chance,
     /// What was done, to be told when it ends badly.
     log: String,
@@ -237,13 +248,48 @@ impl Trial<'_> {
         }
     }
 
+    async fn park(&mut self) {
+        let (id, audience) = (self.chance.below(30).to_string(), self.chance.below(4).to_string());
+        let evidence = Evidence::new("aaa.bbb.ccc", None);
+        let token =
+            ParkedToken { audience: audience.clone(), ..ParkedToken::new(&id, evidence, self.on.now()) };
+        let outcome = self.on.store.park(token, PARK_LIMITS).await.unwrap();
+        self.note(&format!("park {id} for {audience}: {outcome:?}"));
+        if self.parked.iter().any(|token| token.id == id) {
+            return assert_eq!(outcome, ParkOutcome::Known);
+        }
+        let before = self.parked.len();
+        let oldest = self.now - i64::try_from(PARK_LIMITS.keep.as_secs()).unwrap();
+        self.parked.retain(|token| token.stored > oldest);
+        self.parked.push(Parked { id, audience: audience.clone(), stored: self.now });
+        let of_audience = || self.parked.iter().filter(|token| token.audience == audience);
+        if of_audience().count() > PARK_LIMITS.per_audience {
+            let first = self.parked.iter().position(|token| token.audience == audience).unwrap();
+            self.parked.remove(first);
+        }
+        if self.parked.len() > PARK_LIMITS.in_all {
+            self.parked.remove(0);
+        }
+        let dropped = u64::try_from(before + 1 - self.parked.len()).unwrap();
+        assert_eq!(outcome, ParkOutcome::New { dropped });
+    }
+
+    async fn unpark(&mut self) {
+        let id = self.chance.below(30).to_string();
+        let unparked = self.on.store.unpark(&id).await.unwrap();
+        self.note(&format!("unpark {id}: {unparked}"));
+        let before = self.parked.len();
+        self.parked.retain(|token| token.id != id);
+        assert_eq!(unparked, self.parked.len() < before);
+    }
+
     fn wait(&mut self, seconds: i64) {
         self.now += seconds;
         self.on.at(self.now);
     }
 
     async fn step(&mut self) {
-        match self.chance.below(100) {
+        match self.chance.below(125) {
             0..25 => self.insert().await,
             25..40 => self.claim(1000).await,
             40..50 => {
@@ -254,6 +300,8 @@ impl Trial<'_> {
             80..85 => self.begin().await,
             85..89 => self.replay().await,
             89 => self.replay_dead().await,
+            100..121 => self.park().await,
+            121..125 => self.unpark().await,
             _ => {
                 let by = i64::try_from(self.chance.below(40)).unwrap();
                 self.wait(by);
@@ -261,8 +309,13 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether every event stands where it should.
+    /// Whether every event stands where it should, and every parked token is there.
     async fn check(&self) {
+        let parked = self.on.store.parked(0, 100).await.unwrap();
+        let parked: Vec<_> = parked.into_iter().map(|token| (token.id, token.audience)).collect();
+        let expected = self.parked.iter().map(|token| (token.id.clone(), token.audience.clone()));
+        assert_eq!(parked, expected.collect::<Vec<_>>());
+        assert_eq!(self.on.store.backlog().await.unwrap().parked, parked.len() as u64);
         let events =
             self.on.store.list(&EventFilter { limit: 10_000, ..EventFilter::default() }).await.unwrap();
         assert_eq!(events.len(), self.events.len());
@@ -299,7 +352,7 @@ impl Trial<'_> {
 }
 
 async fn follow(on: Stage, order: SessionOrder) {
-    let mut begins = 0;
+    let (mut begins, mut parked) = (0, Vec::new());
     for seed in 0..SEEDS {
         // The events of the trials before are finished, and belong to other sessions by then.
         let purged =
@@ -311,6 +364,7 @@ async fn follow(on: Stage, order: SessionOrder) {
             now: begins,
             events: Vec::new(),
             leases: Vec::new(),
+            parked: std::mem::take(&mut parked),
             chance: Chance::new(seed),
             log: String::new(),
         };
@@ -323,7 +377,7 @@ async fn follow(on: Stage, order: SessionOrder) {
         }
         log.0.drain().await;
         log.0.check().await;
-        begins = log.0.now;
+        (begins, parked) = (log.0.now, std::mem::take(&mut log.0.parked));
     }
 }
 

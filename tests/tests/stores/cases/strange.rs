@@ -3,7 +3,7 @@
 use super::prelude::*;
 
 /// All are different ids, however alike they look.
-fn strange_ids() -> Vec<String> {
+pub(super) fn strange_ids() -> Vec<String> {
     let mut ids: Vec<String> = [
         "61a51c5b-480d-4f47-8334-34b0ba7ae0be",
         "61A51C5B-480D-4F47-8334-34B0BA7AE0BE",

@@ -1,0 +1,27 @@
+-- Genuine tokens that do not fit the receiver's settings or clock.
+CREATE TABLE idnow_webhooks_parked (
+    -- In order of arrival. Operators page by it.
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- Made from the id as an event's key is.
+    key uuid NOT NULL,
+    -- The id, if the key is not it.
+    id text,
+    -- Made from issuer and audience, which may be too long for an index.
+    origin uuid NOT NULL,
+    issuer text NOT NULL,
+    audience text NOT NULL,
+    event_id text,
+    event_name text,
+    code text NOT NULL,
+    reason text NOT NULL,
+    -- By the receiver's clock.
+    received_at timestamptz NOT NULL,
+    -- By the server's clock, which decides about the age.
+    stored_at timestamptz NOT NULL,
+    evidence_token text NOT NULL,
+    evidence_key text
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE UNIQUE INDEX idnow_webhooks_parked_key ON idnow_webhooks_parked (key);
+CREATE INDEX idnow_webhooks_parked_origin ON idnow_webhooks_parked (origin, position);
+CREATE INDEX idnow_webhooks_parked_stored_at ON idnow_webhooks_parked (stored_at);
