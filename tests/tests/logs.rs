@@ -1,9 +1,10 @@
-//! What a server writes into its log while it receives: one line for each delivery, and no secret.
+//! What a server writes into its log while it receives: one line for each delivery, but for repetitions, and no secret.
 //!
 //! The log belongs to the whole process, so this is a program of its own whose tests take turns.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use idnow_webhooks_conformance::watch::{Kept, watch_into};
@@ -13,6 +14,9 @@ use idnow_webhooks_testkit::{SampleEvent, SigningKey};
 
 const SECRET: &str = "right-s3cret-value";
 const WRONG: &str = "wrong-s3cret-value";
+
+/// Of deliveries that are refused for the same reason, one in 5 s has a line.
+const BETWEEN_LINES: Duration = Duration::from_millis(5200);
 
 static LOG: Kept = Mutex::new(Vec::new());
 static TURN: Mutex<()> = Mutex::new(());
@@ -47,41 +51,62 @@ async fn one_line_says_why(on: Target) {
         claims.insert("exp".into(), 1_600_003_600.into());
     });
     let genuine = provider.token(&event);
-    let refusals: [(&str, String, &[&str]); 7] = [
-        (WRONG, genuine.clone(), &["unauthorized", "401", "`x-auth-token` has none of the accepted values"]),
-        (SECRET, "a".repeat(9000), &["body_too_large", "413", "8000 bytes"]),
-        (SECRET, "no token".into(), &["malformed_token", "400", "check=\"form\"", "three segments"]),
-        (SECRET, expired, &["token_refused", "401", "check=\"expiry\"", " s ago, leeway is 60 s"]),
+    // The last is what the provider's key alone can cause.
+    let refusals: [(&str, String, &str, &[&str]); 7] = [
         (
-            SECRET,
-            provider.clone().with_audience("https://shop.example/").token(&event),
-            &[
-                "check=\"audience\"",
-                "expected one of [https://bank.example/webhooks/idnow]",
-                "seen [\"https://shop.example/\"]",
-            ],
+            WRONG,
+            genuine.clone(),
+            "WARN",
+            &["unauthorized", "401", "`x-auth-token` has none of the accepted values"],
         ),
+        (SECRET, "a".repeat(9000), "WARN", &["body_too_large", "413", "8000 bytes"]),
+        (SECRET, "no token".into(), "WARN", &["malformed_token", "400", "three segments"]),
         (
             SECRET,
             provider.clone().with_key(stranger.clone()).token(&event),
-            &["check=\"key\"", stranger.key_id().unwrap(), "known ids are", &key_id],
+            "WARN",
+            &["unknown_key", "503", stranger.key_id().unwrap(), "known ids are", &key_id],
         ),
         (
             SECRET,
             provider.clone().with_key(stranger.clone().with_key_id(&key_id)).token(&event),
-            &["check=\"signature\"", "RS256", &key_id],
+            "WARN",
+            &["false_signature", "401", "RS256", &key_id],
+        ),
+        (
+            SECRET,
+            expired,
+            "ERROR",
+            &["expired", "503", " s ago, expected at most 60 s (IDNOW_LEEWAY_SECONDS)", event.event_id()],
+        ),
+        (
+            SECRET,
+            provider.clone().with_audience("https://shop.example/").token(&event),
+            "ERROR",
+            &[
+                "wrong_audience",
+                "503",
+                "expected one of [https://bank.example/webhooks/idnow]",
+                "seen [\"https://shop.example/\"]",
+                "IDNOW_AUDIENCE",
+                event.event_id(),
+            ],
         ),
     ];
     drop(lines());
-    for (secret, token, expected) in refusals {
+    for (secret, token, level, expected) in refusals {
         stage.send(with_secret(&token, secret)).await;
         let log = lines();
-        let telling: Vec<_> = log.iter().filter(|line| line.contains("delivery refused")).collect();
-        let [line] = telling[..] else { panic!("{expected:?}: {log:#?}") };
-        assert!(line.contains("WARN") && line.contains("source=127.0.0.1"), "{line}");
+        let [line] = refused(&log)[..] else { panic!("{expected:?}: {log:#?}") };
+        assert!(line.contains(level) && line.contains("source=127.0.0.1"), "{line}");
         for part in expected {
             assert!(line.contains(part), "{part:?} is not in {line}");
         }
+        assert_no_secret(&log, &token);
+        // Another one so soon has no line of its own.
+        stage.send(with_secret(&token, secret)).await;
+        let log = lines();
+        assert_eq!(refused(&log), Vec::<&String>::new());
         assert_no_secret(&log, &token);
     }
 
@@ -95,6 +120,34 @@ async fn one_line_says_why(on: Target) {
         assert!(line.contains(part), "{part:?} is not in {line}");
     }
     assert_no_secret(&log, &genuine);
+}
+
+/// The lines about refused deliveries, but for those that are for debugging.
+fn refused(log: &[String]) -> Vec<&String> {
+    log.iter()
+        .filter(|line| line.contains("deliver") && line.contains(" refused") && !line.contains("DEBUG"))
+        .collect()
+}
+
+/// An outage must not write a line for each delivery.
+async fn repetitions_are_counted(on: Target) {
+    let stage = Stage::new(on);
+    let send = async |bodies: &[&str]| {
+        for body in bodies {
+            stage.send(delivery((*body).to_owned())).await;
+        }
+        lines()
+    };
+    assert_eq!(refused(&send(&["no", "token", "here"]).await).len(), 1);
+    tokio::time::sleep(BETWEEN_LINES).await;
+    let log = send(&["again", "and again"]).await;
+    let [line] = refused(&log)[..] else { panic!("{log:#?}") };
+    assert!(line.contains("outcome=\"malformed_token\"") && line.contains("more=2"), "{line}");
+    tokio::time::sleep(BETWEEN_LINES).await;
+    // Here none comes any more, so what is accepted brings the count.
+    let log = send(&[&stage.provider.token(&SampleEvent::completed())]).await;
+    let [line] = refused(&log)[..] else { panic!("{log:#?}") };
+    assert!(line.contains("outcome=\"malformed_token\"") && line.contains("more=1"), "{line}");
 }
 
 fn with_secret(token: &str, secret: &str) -> http::Request<idnow_webhooks_conformance::Body> {
@@ -111,6 +164,12 @@ fn assert_no_secret(log: &[String], token: &str) {
             assert!(!line.contains(&secret.to_lowercase()), "{secret} is in {line}");
         }
     }
+}
+
+#[test]
+fn what_is_refused_again_is_counted() {
+    let _turn = take_turn();
+    run(repetitions_are_counted(Target { subject: Subject::AxumLayer, protocol: Protocol::Http1 }));
 }
 
 macro_rules! one_line_says_why_on {

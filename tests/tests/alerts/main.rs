@@ -38,7 +38,7 @@ fn documented(metric: &str) -> String {
 async fn every_metric_label_and_value_exists() {
     let metrics = scrape::metrics().await;
     for rule in rules::parse(&text("docs/alerts.yml")) {
-        let alert = &rule.alert;
+        let alert = &rule.name;
         let uses = rules::uses(&rule.expr);
         assert!(!uses.is_empty(), "{alert} asks for no metric");
         for used in &uses {
@@ -47,7 +47,8 @@ async fn every_metric_label_and_value_exists() {
             for (label, values) in &used.labels {
                 for value in values {
                     let exists = seen.contains(&(label.clone(), value.clone()))
-                        || label == "ending" && documented(metric).contains(&format!("`{value}`"));
+                        || ["ending", "result"].contains(&&**label)
+                            && documented(metric).contains(&format!("`{value}`"));
                     assert!(exists, "{alert}: {metric} has no {label}={value:?}, but {seen:?}");
                 }
             }
@@ -59,6 +60,10 @@ async fn every_metric_label_and_value_exists() {
                 assert!(TARGET.contains(&label) || of_a_metric, "{alert}: there is no label {label}");
             }
         }
+    }
+    let cases = text("tests/tests/alerts/cases.yml");
+    for (label, code) in &metrics["idnow_webhooks_genuine_refused_total"] {
+        assert!(label != "outcome" || cases.contains(&format!("outcome: {code} }}")), "no case for {code}");
     }
     for used in rules::uses(&text("docs/production.md")) {
         let metric = &used.metric;
@@ -87,8 +92,8 @@ fn each_fires_when_it_should() {
     promtool(&["check", "rules"], &root().join("docs/alerts.yml"));
     promtool(&["test", "rules"], &folder.path().join("cases.yml"));
     for rule in rules::parse(&text("docs/alerts.yml")) {
-        let name = &rule.alert;
-        let fires = format!("alertname: {name}\n        exp_alerts: [");
+        let name = &rule.name;
+        let fires = format!("alertname: {name}\n        exp_alerts:");
         assert!(cases.contains(&fires), "no case in which {name} fires");
         assert!(cases.contains(&format!("alertname: {name} }}")), "no case in which {name} is silent");
     }
@@ -112,6 +117,23 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
+fn the_guide_lists_all_of_them() {
+    let guide = text("docs/production.md");
+    let alerts = rules::parse(&text("docs/alerts.yml"));
+    let count = alerts.len();
+    assert!(guide.contains(&format!("holds {count} alerts")), "the guide should say that there are {count}");
+    for rule in alerts {
+        let (name, severity) = (&rule.name, rule.severity());
+        let listed = guide.lines().any(|line| {
+            line.starts_with("| `Idnow")
+                && line.contains(&format!("`{name}`"))
+                && line.contains(&format!("| {severity} |"))
+        });
+        assert!(listed, "the guide's table should list {name}, as a {severity}");
+    }
+}
+
+#[test]
 fn each_says_where_the_guide_tells_what_to_do() {
     let guide = text("docs/production.md");
     let anchors: Vec<_> = guide
@@ -122,7 +144,7 @@ fn each_says_where_the_guide_tells_what_to_do() {
     for rule in rules::parse(&text("docs/alerts.yml")) {
         let (file, anchor) = rule.annotations.runbook.split_once('#').unwrap();
         assert_eq!(file, "production.md");
-        assert!(anchors.iter().any(|known| known == anchor), "{}: no {anchor} among {anchors:?}", rule.alert);
+        assert!(anchors.iter().any(|known| known == anchor), "{}: no {anchor} among {anchors:?}", rule.name);
     }
 }
 

@@ -17,22 +17,37 @@ struct Group {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Rule {
+    Alert(Alert),
+    Record(Record),
+}
+
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Rule {
-    pub(crate) alert: String,
+pub(crate) struct Alert {
+    #[serde(rename = "alert")]
+    pub(crate) name: String,
     pub(crate) expr: String,
     #[serde(rename = "for")]
     _for: Option<String>,
-    #[serde(rename = "labels")]
-    _labels: Labels,
+    labels: Labels,
     pub(crate) annotations: Annotations,
+}
+
+/// What several alerts share.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    #[serde(rename = "record")]
+    name: String,
+    expr: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Labels {
-    #[serde(rename = "severity")]
-    _severity: Severity,
+    severity: Severity,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,6 +65,16 @@ pub(crate) struct Annotations {
     pub(crate) runbook: String,
 }
 
+impl Alert {
+    /// As the guide's table writes it.
+    pub(crate) fn severity(&self) -> &'static str {
+        match self.labels.severity {
+            Severity::Page => "page",
+            Severity::Ticket => "ticket",
+        }
+    }
+}
+
 /// A metric that an expression asks for, and what it demands of labels.
 #[derive(Debug)]
 pub(crate) struct Use {
@@ -58,9 +83,24 @@ pub(crate) struct Use {
     pub(crate) labels: Vec<(String, Vec<String>)>,
 }
 
-pub(crate) fn parse(text: &str) -> Vec<Rule> {
+/// The alerts. Where one names a recorded rule, it is as if the rule's expression stood there.
+pub(crate) fn parse(text: &str) -> Vec<Alert> {
     let rules: Rules = serde_saphyr::from_str(text).expect("docs/alerts.yml is what Prometheus reads");
-    rules.groups.into_iter().flat_map(|group| group.rules).collect()
+    let (mut alerts, mut records) = (Vec::new(), Vec::new());
+    for rule in rules.groups.into_iter().flat_map(|group| group.rules) {
+        match rule {
+            Rule::Alert(alert) => alerts.push(alert),
+            Rule::Record(record) => records.push(record),
+        }
+    }
+    for record in &records {
+        let name = &record.name;
+        assert!(alerts.iter().any(|alert| alert.expr.contains(&**name)), "no alert asks for {name}");
+        for alert in &mut alerts {
+            alert.expr = alert.expr.replace(&**name, &format!("({})", record.expr));
+        }
+    }
+    alerts
 }
 
 /// Every metric of this project that the text names.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use idnow_webhooks::Settings;
 use idnow_webhooks_testkit::SampleEvent;
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use crate::nginx::{edit, in_front_of, recommended};
@@ -12,6 +13,9 @@ use crate::{Answer, Nginx, PATH, PROVIDER, World, delivery, send};
 
 /// How long the provider waits for an answer.
 const PROVIDER_WAITS: Duration = Duration::from_secs(10);
+
+/// The longest body, and the longest token in a header.
+const MOST: usize = 256 * 1024;
 
 /// The value of a directive that is there once, in seconds or in bytes.
 fn value(directive: &str) -> u64 {
@@ -34,8 +38,8 @@ fn its_numbers_fit_the_defaults_of_the_receiver() {
     let body = u64::try_from(defaults.max_body_bytes).unwrap();
     assert_eq!(value("client_max_body_size"), body);
     assert_eq!(value("client_body_buffer_size"), body);
-    // The token may stand in a header; the other headers come on top, in buffers of their own.
-    assert!(value("large_client_header_buffers") > body);
+    // A header line is in one buffer, with its name; other headers come on top.
+    assert!(value("large_client_header_buffers") >= body + 8 * 1024);
 
     for time_out in ["proxy_read_timeout", "proxy_send_timeout"] {
         let time_out = Duration::from_secs(value(time_out));
@@ -63,13 +67,39 @@ async fn what_is_too_long_for_the_one_is_too_long_for_the_other() {
         request.header("x-idnow-signature", "a".repeat(bytes)).body("{}")
     };
     let read = Answer::of_the_receiver(400, "malformed_token");
-    assert_eq!(send(whole(64 * 1024)).await, read);
-    assert_eq!(send(chunked(64 * 1024)).await, read);
-    assert_eq!(send(header(64 * 1024)).await, read);
-    assert_eq!(send(whole(64 * 1024 + 1)).await, Answer::of_nginx(413));
-    assert_eq!(send(chunked(64 * 1024 + 1)).await, Answer::of_nginx(413));
-    assert_eq!(send(header(64 * 1024 + 1)).await, Answer::of_the_receiver(413, "body_too_large"));
+    assert_eq!(send(whole(MOST)).await, read);
+    assert_eq!(send(chunked(MOST)).await, read);
+    assert_eq!(send(header(MOST)).await, read);
+    assert_eq!(send(whole(MOST + 1)).await, Answer::of_nginx(413));
+    assert_eq!(send(chunked(MOST + 1)).await, Answer::of_nginx(413));
+    assert_eq!(send(header(MOST + 1)).await, Answer::of_the_receiver(413, "body_too_large"));
+    // nginx has a limit of its own for a header line.
+    assert_eq!(send(header(MOST + 8 * 1024)).await, Answer::of_nginx(400));
     assert!(!nginx.log().contains("temporary file"), "{}", nginx.log());
+}
+
+/// The longest token header that is accepted, as a chain of certificates makes it, and the longest claims beside it.
+#[tokio::test]
+async fn a_long_genuine_token_comes_through_both_ways() {
+    let world = World::new();
+    let receiver = world.receiver().await;
+    let nginx = Nginx::start(&in_front_of(&[receiver.address]));
+    let (client, url) = (nginx.client(PROVIDER), nginx.url(PATH));
+    let key = world.provider.key();
+    for (chain, padding) in [(16_000, 0), (16_000, 150_000)] {
+        let token = || {
+            let event = SampleEvent::completed().set("padding", "y".repeat(padding));
+            let header = json!({ "alg": "RS256", "kid": key.key_id(), "x5c": ["a".repeat(chain)] });
+            let claims = world.provider.claims(&event).to_string();
+            key.sign_raw(header.to_string().as_bytes(), claims.as_bytes())
+        };
+        let in_body = delivery(&client, &url, token()).send().await.unwrap();
+        assert_eq!(in_body.status(), 200, "{padding} in the body");
+        let in_header = client.post(&url).header("x-idnow-signature", token()).body("{}");
+        assert_eq!(in_header.send().await.unwrap().status(), 200, "{padding} in the header");
+    }
+    assert!(!nginx.log().contains("temporary file"), "{}", nginx.log());
+    receiver.terminate();
 }
 
 #[tokio::test]

@@ -1,18 +1,19 @@
 //! Receivers that come and go behind the proxy, and the proxy itself that is reloaded.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use idnow_webhooks::sqlite::SqliteStore;
 use idnow_webhooks::store::EventStore;
 use idnow_webhooks_conformance::Reserved;
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_private_postgres::PrivatePostgres;
-use idnow_webhooks_testkit::{Provider, SampleEvent};
+use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
 
-use crate::nginx::in_front_of;
+use crate::nginx::{edit, in_front_of};
 use crate::receiver::Receiver;
 use crate::{Answer, Nginx, PATH, PROVIDER, World, delivery, send};
 
@@ -163,4 +164,70 @@ async fn a_replica_that_stops_is_not_noticed_outside() {
     one.terminate();
     other.terminate();
     assert_stored(&PostgresStore::connect(&url).await.unwrap(), accepted).await;
+}
+
+/// How many deliveries anybody sends that nobody can verify.
+const FORGERIES: usize = 1000;
+
+/// Tokens with made-up key ids, many at a time: the answers, and how many there were of each.
+async fn flood(nginx: &Nginx, provider: &Provider) -> BTreeMap<String, usize> {
+    let (client, url) = (nginx.client(PROVIDER), nginx.url(PATH));
+    let forged = |number: usize| {
+        let key = SigningKey::shared_other().with_key_id(format!("made up {number}"));
+        let token = provider.clone().with_key(key).token(&SampleEvent::completed());
+        send(delivery(&client, &url, token))
+    };
+    let answers = stream::iter(0..FORGERIES).map(forged).buffer_unordered(16);
+    let count = |mut counts: BTreeMap<String, usize>, answer: Answer| async move {
+        *counts.entry(format!("{} {}", answer.status, answer.code.unwrap_or_default())).or_default() += 1;
+        counts
+    };
+    answers.fold(BTreeMap::new(), count).await
+}
+
+/// Anybody can cause 503. A proxy that took it for a sign of a sick replica would take them all out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_unknown_keys_take_no_replica_out() {
+    let server = PrivatePostgres::start().await.unwrap();
+    let world = World::on(server.create_database().await.unwrap());
+    let replicas = [world.receiver().await, world.receiver().await];
+    let nginx = Nginx::start(&in_front_of(&[replicas[0].address, replicas[1].address]));
+
+    let answers = flood(&nginx, &world.provider).await;
+    let expected = ["503 keys_unavailable", "503 unknown_key"];
+    assert_eq!(answers.keys().collect::<Vec<_>>(), expected, "{answers:?}");
+    assert_eq!(answers.values().sum::<usize>(), FORGERIES);
+
+    let genuine = || {
+        delivery(&nginx.client(PROVIDER), &nginx.url(PATH), world.provider.token(&SampleEvent::completed()))
+    };
+    assert_eq!(genuine().send().await.unwrap().status(), 200);
+    // Both are still there: the one that had this delivery, and the other one.
+    for replica in &replicas {
+        let accepted = || replica.log().contains("delivery accepted");
+        for _ in 0..10 {
+            assert_eq!(genuine().send().await.unwrap().status(), 200);
+        }
+        assert!(accepted(), "a replica was taken out: {}", nginx.log());
+    }
+    assert!(!nginx.log().contains("temporarily disabled"), "{}", nginx.log());
+    for replica in replicas {
+        replica.terminate();
+    }
+}
+
+/// What the guide warns of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_http_503_as_a_sign_of_failure_anybody_takes_all_replicas_out() {
+    let world = World::new();
+    let replicas = [world.receiver().await, world.receiver().await];
+    let counting = edit(
+        &in_front_of(&[replicas[0].address, replicas[1].address]),
+        "proxy_next_upstream error non_idempotent;",
+        "proxy_next_upstream error non_idempotent http_503;",
+    );
+    let nginx = Nginx::start(&counting);
+    let answers = flood(&nginx, &world.provider).await;
+    assert!(answers.contains_key("502 "), "{answers:?}");
+    assert!(nginx.log().contains("temporarily disabled"), "{}", nginx.log());
 }

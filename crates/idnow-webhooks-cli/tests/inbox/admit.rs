@@ -1,7 +1,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use idnow_webhooks::SystemClock;
+use idnow_webhooks::{Clock, SystemClock};
 use idnow_webhooks::store::{EventState, EventStore};
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ async fn what_was_parked_is_queued_once_the_settings_are_right() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_a_wrong_clock_are_judged_by_the_providers() {
     let inbox = Inbox::new().await;
-    let hours_ago = FixedClock::at(idnow_webhooks::Clock::now(&SystemClock) - Duration::from_secs(3 * 3600));
+    let hours_ago = FixedClock::at(SystemClock.now() - Duration::from_hours(3));
     parked(&inbox, &Provider::new().with_clock(hours_ago), &[SampleEvent::completed()]).await;
     let ran = admit(&inbox, &[], &[]);
     assert!(ran.code == 1 && ran.out.contains("--as-of-issue"), "{ran:?}");
