@@ -1,8 +1,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use idnow_webhooks::{Clock, SystemClock};
 use idnow_webhooks::store::{EventState, EventStore};
+use idnow_webhooks::{Clock, SystemClock};
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
 use serde_json::{Value, json};
 
