@@ -14,11 +14,11 @@ mod text;
 mod trigger;
 
 use std::error::Error;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use idnow_webhooks::program::Log;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -53,25 +53,23 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let log = Log::to_stderr();
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Health(arguments) => health::run(arguments).await,
         Command::Inbox(arguments) => inbox::run(arguments).await,
-        Command::Listen(arguments) => listen::run(arguments).await,
-        Command::Sandbox(arguments) => sandbox::run(arguments).await,
+        Command::Listen(arguments) => listen::run(arguments, &log).await,
+        Command::Sandbox(arguments) => sandbox::run(arguments, &log).await,
         Command::Trigger(arguments) => trigger::run(arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
+        Ok(true) => log.close(Ok(())),
         Ok(false) => ExitCode::FAILURE,
         Err(error) => match error.downcast::<clap::Error>() {
             Ok(wrong_usage) => wrong_usage.exit(),
-            Err(error) => {
-                // Nobody may be there to read it.
-                let _ = writeln!(anstream::stderr(), "idnow-webhooks: {error}");
-                ExitCode::FAILURE
-            }
+            // Nobody may be there to read it.
+            Err(error) => log.close(Err(format!("idnow-webhooks: {error}").into())),
         },
     }
 }

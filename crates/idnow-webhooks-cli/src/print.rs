@@ -23,6 +23,11 @@ impl Printer {
         Self { to: Box::new(anstream::stdout()), json }
     }
 
+    #[cfg(test)]
+    pub(crate) fn test(to: impl Write + Send + 'static, json: bool) -> Self {
+        Self { to: Box::new(to), json }
+    }
+
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }

@@ -1,5 +1,6 @@
 //! The program of the README; below these lines word for word.
-#![allow(clippy::print_stdout, reason = "a first look")]
+
+use std::io::{Write, stdout};
 
 use idnow_webhooks::event::{Event, SessionCompleted};
 use idnow_webhooks::{EventRouter, Settings};
@@ -8,7 +9,8 @@ use idnow_webhooks::{EventRouter, Settings};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
-        println!("session {} is {}", event.payload.session_id, event.payload.session_status);
+        let session = event.payload;
+        writeln!(stdout(), "session {} is {}", session.session_id, session.session_status)?;
         Ok(())
     });
     let (receiver, worker) = settings.queued(handlers).await?;

@@ -1,6 +1,8 @@
 //! Receive the webhooks of IDnow in your own web server: verified, deduplicated, and typed.
 //!
 //! ```
+//! use std::io::{Write, stdout};
+//!
 //! use idnow_webhooks::axum::WebhookLayer;
 //! use idnow_webhooks::event::{Event, SessionCompleted};
 //! use idnow_webhooks::{EventRouter, Settings};
@@ -8,7 +10,8 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
-//!     println!("session {} is {}", event.payload.session_id, event.payload.session_status);
+//!     let session = event.payload;
+//!     writeln!(stdout(), "session {} is {}", session.session_id, session.session_status)?;
 //!     Ok(())
 //! });
 //! # let variables = [
@@ -125,9 +128,12 @@
 //! | `axum` | | `axum`: the same, with the peer address and the extractor `Verified` |
 //! | `actix-web` | | `actix_web::Webhook`, a middleware |
 //! | `warp` | | `warp::webhook_at` and `warp::webhook`, filters |
+//! | `program` | | `program`: a log that never stops the program, and a server that closes silent connections |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "program")]
+pub mod program;
 pub mod settings;
 
 pub use idnow_webhooks_core::*;

@@ -259,3 +259,18 @@ fn filter() {
     sent(idnow_webhooks::warp::webhook_at(receiver.clone(), "/webhooks/idnow"));
     sent(idnow_webhooks::warp::webhook(receiver));
 }
+
+#[cfg(feature = "program")]
+#[tokio::test]
+async fn programs() {
+    use idnow_webhooks::program::{Log, LogWriter, RustLogError, Server, TimedStream, Tls, stop_signal};
+
+    shared::<Log>();
+    cloned::<LogWriter>();
+    shared::<Server>();
+    cloned::<Tls>();
+    shared::<TimedStream<tokio::net::TcpStream>>();
+    error::<RustLogError>();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    sent(server.serve(axum::Router::new(), stop_signal()));
+}

@@ -1,32 +1,36 @@
 //! Receives IDnow's webhooks in actix-web. The environment variables are those of [`idnow_webhooks::settings`], and `RUST_LOG`
 //! says what is logged.
+//!
+//! It is made of what actix-web's own `HttpServer` is made of, because that answers 408 to a request that is slow to come,
+//! which the provider takes for final, and never closes a kept connection on which the next one stops half-way.
 
 use std::error::Error;
-use std::io::IsTerminal;
+use std::future::ready;
+use std::io::{Write, stdout};
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpResponse, web};
 use idnow_webhooks::actix_web::Webhook;
 use idnow_webhooks::event::{Event, SessionCompleted};
+use idnow_webhooks::program::{Log, TimedStream};
 use idnow_webhooks::{EventRouter, Receiver, Settings};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&*error),
-    }
+    let log = Log::to_stderr();
+    let result = run(&log).await;
+    log.close(result)
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let coloured = std::io::stderr().is_terminal();
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
-    let filter = filter.map_err(|error| format!("RUST_LOG: {error}; write it as info,hyper=debug"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured);
-    log.with_writer(std::io::stderr).init();
+async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
+    log.install("info")?;
     let settings = Settings::from_env()?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
         // Open the account, or refuse it. An error here means: try again later.
@@ -37,17 +41,23 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (receiver, worker) = settings.queued(handlers).await?;
     let webhook = Webhook::new(receiver.clone()).at(settings.path.as_str());
 
-    // actix-web stops gracefully on SIGTERM by itself.
-    let server = HttpServer::new(move || {
-        let app = App::new().app_data(web::Data::new(receiver.clone()));
-        app.wrap(webhook.clone()).route("/health", web::get().to(health))
-    })
-    .client_request_timeout(Duration::from_secs(10))
-    .keep_alive(Duration::from_secs(10))
-    .shutdown_timeout(10)
-    .bind(settings.listen)
-    .map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
-    announce(&server.addrs(), &settings.path);
+    let listener = TcpListener::bind(settings.listen);
+    let listener = listener.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
+    // It serves also where nobody wants to know where.
+    let _ = writeln!(stdout(), "listening on http://{}{}", listener.local_addr()?, settings.path);
+    // It stops on Ctrl-C and SIGTERM by itself, after 10 s at most.
+    let server = Server::build().shutdown_timeout(10).listen("webhooks", listener, move || {
+        let health = web::resource("/health").route(web::get().to(health)).route(web::head().to(health));
+        let app = App::new().app_data(web::Data::new(receiver.clone())).service(health).wrap(webhook.clone());
+        // The one time-out is that of the stream.
+        let http = HttpService::build().client_request_timeout(Duration::ZERO).keep_alive(KeepAlive::Os);
+        fn_service(move |stream: TcpStream| {
+            let _ = stream.set_nodelay(true);
+            let peer = stream.peer_addr().ok();
+            ready(Ok::<_, DispatchError>((TimedStream::new(stream, settings.answer_deadline), peer)))
+        })
+        .and_then(http.h1(map_config(app.into_factory(), |()| AppConfig::default())))
+    })?;
     server.run().await?;
     worker.stop().await;
     Ok(())
@@ -57,17 +67,4 @@ async fn health(receiver: web::Data<Receiver>) -> HttpResponse {
     let health = receiver.health().await;
     let mut answer = if health.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.json(health)
-}
-
-#[expect(clippy::print_stderr, reason = "why the service does not run, also where logs are switched off")]
-fn fail(error: &dyn Error) -> ExitCode {
-    eprintln!("{error}");
-    ExitCode::FAILURE
-}
-
-#[expect(clippy::print_stdout, reason = "the one line that tells where the service is")]
-fn announce(addresses: &[std::net::SocketAddr], path: &str) {
-    for address in addresses {
-        println!("listening on http://{address}{path}");
-    }
 }

@@ -99,6 +99,7 @@ macro_rules! on_any_protocol {
             }
             wire {
                 giant_headers,
+                many_header_lines,
                 a_slash_after_the_path,
             }
             load {
@@ -118,6 +119,7 @@ macro_rules! on_http1 {
             tests! { $subject, Http1:
                 connections {
                     answers_pipelined_deliveries_in_order,
+                    an_offer_of_websocket_beside_a_body,
                     goes_on_or_says_that_it_closes_after_an_offer_to_upgrade,
                 }
                 wire {

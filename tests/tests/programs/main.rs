@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod log;
+mod output;
 mod process;
+mod silent;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -196,28 +198,6 @@ fn errors_are_told_plainly() {
             "{program:?}: {log}"
         );
         assert!(!log.contains('\u{1b}'), "no colours into a pipe: {log}");
-    }
-}
-
-#[tokio::test]
-async fn a_stalled_head_does_not_hold_a_connection_for_ever() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    let running = DEPLOYABLE.map(|program| {
-        let world = world();
-        (program, start(program, &world.variables()), world)
-    });
-    let mut stalled = Vec::new();
-    for (program, running, _) in &running {
-        let mut connection = tokio::net::TcpStream::connect(running.address()).await.unwrap();
-        connection.write_all(b"POST /webhooks/idnow HTTP/1.1\r\nhost: x\r\n").await.unwrap();
-        stalled.push((program, connection));
-    }
-    for (program, mut connection) in stalled {
-        // Ended, with or without a word: 408 from actix-web, nothing from hyper.
-        let mut answer = Vec::new();
-        let ended = tokio::time::timeout(process::PATIENCE, connection.read_to_end(&mut answer));
-        ended.await.unwrap_or_else(|_| panic!("{program:?} keeps the connection")).ok();
     }
 }
 

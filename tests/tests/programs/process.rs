@@ -23,7 +23,7 @@ pub(crate) enum Program {
 
 pub(crate) struct Running {
     child: Child,
-    /// Reads all of it: a program whose log nobody takes stands still when the pipe is full.
+    /// Reads all of it, unless the test has other plans for it.
     log: Option<JoinHandle<String>>,
     pub(crate) url: String,
 }
@@ -54,12 +54,29 @@ pub(crate) fn build() {
 }
 
 pub(crate) fn command(program: Program, variables: &[(&'static str, String)]) -> Command {
+    within(Command::new(path(program)), variables)
+}
+
+/// The same for a program that may have so many files open, sockets among them.
+pub(crate) fn command_with_files(
+    program: Program,
+    variables: &[(&'static str, String)],
+    files: u32,
+) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\"")).arg(path(program));
+    within(shell, variables)
+}
+
+fn path(program: Program) -> PathBuf {
     build();
-    let path = match program {
+    match program {
         Program::Package(name) => target_directory().join(name),
         Program::Readme(name) => target_directory().join("examples").join(name),
-    };
-    let mut command = Command::new(path);
+    }
+}
+
+fn within(mut command: Command, variables: &[(&'static str, String)]) -> Command {
     // Nothing of the environment of whoever runs the tests.
     command.env_clear().envs(variables.iter().map(|(name, value)| (*name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -79,21 +96,24 @@ pub(crate) fn start(program: Program, variables: &[(&'static str, String)]) -> R
             running
         }
         // These do not say where they listen.
-        Program::Readme(_) => {
-            let reserved = Reserved::new();
-            let address = reserved.address();
-            let mut running = Running::new(command.env("LISTEN", address.to_string()));
-            running.url = format!("http://{address}/webhooks/idnow");
-            let deadline = Instant::now() + PATIENCE;
-            while std::net::TcpStream::connect(address).is_err() {
-                let ended = running.child.try_wait().unwrap();
-                assert!(ended.is_none(), "{program:?} has ended: {}", running.read_log());
-                assert!(Instant::now() < deadline, "{program:?} does not listen after {PATIENCE:?}");
-                thread::sleep(Duration::from_millis(50));
-            }
-            running
-        }
+        Program::Readme(_) => start_at(command),
     }
+}
+
+/// Starts a program that cannot be asked where it listens, and waits until it does.
+pub(crate) fn start_at(mut command: Command) -> Running {
+    let reserved = Reserved::new();
+    let address = reserved.address();
+    let mut running = Running::new(command.env("LISTEN", address.to_string()));
+    running.url = format!("http://{address}/webhooks/idnow");
+    let deadline = Instant::now() + PATIENCE;
+    while std::net::TcpStream::connect(address).is_err() {
+        let ended = running.child.try_wait().unwrap();
+        assert!(ended.is_none(), "{command:?} has ended: {ended:?} {}", running.read_log());
+        assert!(Instant::now() < deadline, "{command:?} does not listen after {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    running
 }
 
 /// Runs a program that is expected to stop by itself.
@@ -105,13 +125,14 @@ pub(crate) fn fails(program: Program, variables: &[(&'static str, String)]) -> (
 impl Running {
     fn new(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let log = thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).unwrap();
-            log
+        let log = child.stderr.take().map(|mut stderr| {
+            thread::spawn(move || {
+                let mut log = String::new();
+                stderr.read_to_string(&mut log).unwrap();
+                log
+            })
         });
-        Self { child, log: Some(log), url: String::new() }
+        Self { child, log, url: String::new() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -131,13 +152,20 @@ impl Running {
     fn stop(mut self, signal: &str) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "it does not end after {PATIENCE:?}"),
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
         (status, self.read_log())
     }
 
     /// Until the program has ended.
     fn read_log(&mut self) -> String {
-        self.log.take().unwrap().join().unwrap()
+        self.log.take().map(|log| log.join().unwrap()).unwrap_or_default()
     }
 }
 

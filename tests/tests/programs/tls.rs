@@ -1,38 +1,47 @@
 //! The axum example over HTTPS.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use idnow_webhooks_testkit::SampleEvent;
 use reqwest::tls::Version;
 
-use super::process::{PATIENCE, Program, fails, start, target_directory};
+use super::process::{PATIENCE, Program, fails, start};
 use super::world;
 
 const AXUM: Program = Program::Package("example-axum");
 
-/// A certificate of its own for 127.0.0.1, in PEM files.
-fn certificate() -> (PathBuf, PathBuf, String) {
-    let issued = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let folder = target_directory().join(format!("tls-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    std::fs::write(&certificate, issued.cert.pem()).unwrap();
-    std::fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
-    (certificate, key, issued.cert.pem())
+/// A certificate for 127.0.0.1, in PEM files that are there as long as this is.
+pub(crate) struct Certificate {
+    folder: tempfile::TempDir,
+    pub(crate) pem: String,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Self {
+        let issued = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("certificate.pem"), issued.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), issued.signing_key.serialize_pem()).unwrap();
+        Self { folder, pem: issued.cert.pem() }
+    }
+
+    /// What makes the axum example use it.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
+        let path = |name| self.folder.path().join(name).to_str().unwrap().to_owned();
+        [("WEBHOOK_TLS_CERT", path("certificate.pem")), ("WEBHOOK_TLS_KEY", path("key.pem"))]
+    }
 }
 
 #[tokio::test]
 async fn deliveries_arrive_over_tls_1_2_and_1_3_and_not_below() {
-    let (certificate, key, pem) = certificate();
+    let certificate = Certificate::new();
     let world = world();
     let mut variables = world.variables();
-    variables.push(("WEBHOOK_TLS_CERT", certificate.to_str().unwrap().to_owned()));
-    variables.push(("WEBHOOK_TLS_KEY", key.to_str().unwrap().to_owned()));
+    variables.extend(certificate.variables());
     let running = start(AXUM, &variables);
     assert!(running.url.starts_with("https://"), "{}", running.url);
     for version in [Version::TLS_1_2, Version::TLS_1_3] {
-        let root = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+        let root = reqwest::Certificate::from_pem(certificate.pem.as_bytes()).unwrap();
         let client = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([root])
@@ -49,7 +58,6 @@ async fn deliveries_arrive_over_tls_1_2_and_1_3_and_not_below() {
         assert_eq!(status, 200, "{version:?}");
     }
     assert_refuses_tls_1_1(&running.address().to_string());
-    std::fs::remove_dir_all(certificate.parent().unwrap()).unwrap();
 }
 
 /// No client library at hand speaks TLS 1.1 any more, so this is its first message, written by hand.

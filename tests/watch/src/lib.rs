@@ -21,7 +21,11 @@
 use std::io::{self, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// One of them is in every secret of these tests.
 const MARKS: [&str; 3] = ["s3cret", "hunter2", "hush"];
@@ -47,7 +51,7 @@ pub fn plant(secret: &str) {
 /// If the process has a log that is not watched, as nothing of it would be seen.
 #[track_caller]
 pub fn watch() {
-    begun(OURS, None);
+    begun(OURS, None, |_| {});
 }
 
 /// Begins to watch every level of every library. It makes tests several times as slow.
@@ -57,7 +61,7 @@ pub fn watch() {
 /// As [`watch`], and if less is watched already.
 #[track_caller]
 pub fn watch_everything() {
-    let watched = begun(EVERYTHING, None);
+    let watched = begun(EVERYTHING, None, |_| {});
     assert!(
         watched.filter == EVERYTHING,
         "only {} is watched: call watch_everything() first",
@@ -72,12 +76,26 @@ pub fn watch_everything() {
 /// As [`watch`], and if it is watched already without being kept here.
 #[track_caller]
 pub fn watch_into(kept: &'static Kept) {
-    let watched = begun(OURS, Some(kept));
+    let watched = begun(OURS, Some(kept), |_| {});
     assert!(
         watched.kept.is_some_and(|other| std::ptr::eq(other, kept)),
         "the log is watched and not kept here: call watch_into() first"
     );
 }
+
+/// Begins to watch as [`watch`] does, and calls this for each event and each new span, with its target.
+///
+/// # Panics
+///
+/// As [`watch`], and if it is watched already.
+#[track_caller]
+pub fn watch_and(then: Then) {
+    let watched = begun(OURS, None, then);
+    assert!(std::ptr::fn_addr_eq(watched.then, then), "the log is watched already: call watch_and() first");
+}
+
+/// What is called while something is logged.
+pub type Then = fn(&str);
 
 /// All that was logged, until somebody takes it out.
 pub type Kept = Mutex<Vec<u8>>;
@@ -89,16 +107,18 @@ const EVERYTHING: &str = "trace";
 struct Watched {
     filter: &'static str,
     kept: Option<&'static Kept>,
+    then: Then,
 }
 
 /// What the first call began.
 #[track_caller]
-fn begun(filter: &'static str, kept: Option<&'static Kept>) -> Watched {
+fn begun(filter: &'static str, kept: Option<&'static Kept>, then: Then) -> Watched {
     static BEGUN: OnceLock<Result<Watched, String>> = OnceLock::new();
     let begun = BEGUN.get_or_init(|| {
         let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(false);
-        let begun = log.with_writer(move || Watcher { kept }).try_init();
-        begun.map(|()| Watched { filter, kept }).map_err(|error| error.to_string())
+        let log = log.with_writer(move || Watcher { kept }).finish();
+        let begun = log.with(Watching { then }).try_init();
+        begun.map(|()| Watched { filter, kept, then }).map_err(|error| error.to_string())
     });
     match begun {
         Ok(watched) => *watched,
@@ -132,6 +152,21 @@ pub fn assert_no_secret(what: &str, text: &str) {
 
 fn is_base64url(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+
+/// After the log has been searched.
+struct Watching {
+    then: Then,
+}
+
+impl<S: Subscriber> Layer<S> for Watching {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        (self.then)(event.metadata().target());
+    }
+
+    fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        (self.then)(span.metadata().target());
+    }
 }
 
 struct Watcher {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Subcommand};
-use idnow_webhooks::store::EventState;
+use idnow_webhooks::store::{EventState, ParkedToken};
 
 const STORE_HELP: &str = "\
 The store, as the server has it in IDNOW_STORE: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
@@ -33,6 +33,12 @@ Examples:
 const RETRY_EXAMPLES: &str = "\
 Example:
   idnow-webhooks inbox retry d1b2a6f0-4c1e-4d0a-9d0e-0a4c5f3b7e21 0f5a4f0e-93f5-4a52-8c0e-6a3e5d1c7b90";
+
+const ADMIT_EXAMPLES: &str = "\
+Examples:
+  IDNOW_ENVIRONMENT=production IDNOW_AUDIENCE=https://bank.example/webhooks/idnow idnow-webhooks inbox admit --dry-run
+  idnow-webhooks inbox admit
+  idnow-webhooks inbox admit --as-of-issue d1b2a6f0-4c1e-4d0a-9d0e-0a4c5f3b7e21";
 
 const PURGE_EXAMPLES: &str = "\
 Examples:
@@ -88,6 +94,14 @@ pub(super) enum Command {
         limit: Option<usize>,
     },
 
+    /// Verifies parked tokens again, under the settings of this environment, and queues their events
+    ///
+    /// A receiver parks a genuine token that does not fit its settings or its clock: a wrong audience, for example. Correct
+    /// the variables (`IDNOW_AUDIENCE`, ...), set them here too, and admit what was parked meanwhile. Each token is judged
+    /// by the time of its receipt. Exits with 1 if some still do not fit.
+    #[command(after_help = ADMIT_EXAMPLES)]
+    Admit(Admit),
+
     /// Forgets completed events, or dead letters, for good
     ///
     /// Completed events are how late duplicates are recognised: they must be two hours old, at least. It runs beside the
@@ -121,6 +135,28 @@ pub(super) struct List {
     /// Only what arrived before the event at this position: the `position` of the last one you have seen
     #[arg(long, value_name = "POSITION")]
     pub(super) before: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Admit {
+    /// Only these: the `eventId`, or the id of the parked token [default: all]
+    #[arg(value_name = "ID")]
+    pub(super) ids: Vec<String>,
+
+    /// Says which would be admitted, and changes nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Judges each token by the time of its issue: for tokens that came while this machine's clock was wrong
+    #[arg(long)]
+    pub(super) as_of_issue: bool,
+}
+
+impl Admit {
+    pub(super) fn names(&self, token: &ParkedToken) -> bool {
+        let named = |id: &String| *id == token.id || Some(id) == token.event_id.as_ref();
+        self.ids.is_empty() || self.ids.iter().any(named)
+    }
 }
 
 #[derive(Debug, Args)]

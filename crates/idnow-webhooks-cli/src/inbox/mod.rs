@@ -1,5 +1,6 @@
 //! `idnow-webhooks inbox`: what operators do with the events in a store.
 
+mod admit;
 mod arguments;
 mod change;
 mod look;
@@ -35,6 +36,7 @@ pub(crate) async fn run(Arguments { store, json, command }: Arguments) -> Result
         Command::Show { event_id } => look::show(&*store, &event_id, now(), output).await,
         Command::Retry { event_ids } => change::retry(&*store, &event_ids, output).await,
         Command::RetryDead { limit } => change::retry_dead(&*store, limit, output).await,
+        Command::Admit(admit) => admit::run(store, &admit, output).await,
         Command::Purge(purge) => change::purge(&*store, &purge, &source, output).await,
         Command::Stats => look::stats(&*store, output).await,
     }

@@ -1,17 +1,17 @@
 //! Where everything is printed.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::text;
+use crate::print::Printer;
 
 /// Standard output. What its reader does not want to see any more (`| head`) is thrown away.
 pub(super) struct Output {
-    to: Box<dyn Write + Send>,
+    printer: Printer,
     width: Option<u16>,
-    json: bool,
 }
 
 impl Output {
@@ -19,17 +19,17 @@ impl Output {
         let terminal = io::stdout().is_terminal();
         // Some pseudo terminals do not know their size.
         let width = comfy_table::Table::new().width().filter(|width| *width > 0);
-        Self { to: Box::new(anstream::stdout()), width: width.filter(|_| terminal), json }
+        Self { printer: Printer::new(json), width: width.filter(|_| terminal) }
     }
 
     #[cfg(test)]
-    pub(super) fn test(to: impl Write + Send + 'static, width: Option<u16>, json: bool) -> Self {
-        Self { to: Box::new(to), width, json }
+    pub(super) fn test(to: impl io::Write + Send + 'static, width: Option<u16>, json: bool) -> Self {
+        Self { printer: Printer::test(to, json), width }
     }
 
     /// Whether other programs read this.
     pub(super) fn is_json(&self) -> bool {
-        self.json
+        self.printer.is_json()
     }
 
     /// The columns of the terminal. `None` if it is a pipe or a file.
@@ -39,13 +39,7 @@ impl Output {
 
     /// Prints a line, or several.
     pub(super) fn text(&mut self, lines: &str) -> io::Result<()> {
-        match writeln!(self.to, "{lines}").and_then(|()| self.to.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.to = Box::new(io::sink());
-                Ok(())
-            }
-            done => done,
-        }
+        self.printer.text(lines).map(drop)
     }
 
     /// Prints a JSON document.

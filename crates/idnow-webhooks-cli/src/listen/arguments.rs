@@ -25,7 +25,8 @@ Examples:
   IDNOW_ENVIRONMENT=sandbox IDNOW_AUDIENCE=https://tunnel.example/webhooks/idnow idnow-webhooks listen
   idnow-webhooks listen --sandbox http://127.0.0.1:4390 --json | jq -r 'select(.kind == \"event\") | .data.eventName'
 
-With --json each line is an object; its `kind` is `listening`, `event`, `refused` or `stopped`.
+With --json each line is an object; its `kind` is `listening`, `event`, `refused` or `stopped`. Errors of the server go to \
+standard error; RUST_LOG=info, for example, shows more.
 
 Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 could not listen or print, or was asked to stop a second time, 2 wrong \
 usage.";

@@ -7,21 +7,20 @@ mod settings;
 mod voice;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
-use axum_server::Handle;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use hyper_util::rt::TokioTimer;
-use idnow_webhooks::{Head, Outcome, Receiver};
+use idnow_webhooks::program::{Log, Server};
+use idnow_webhooks::{Head, Outcome, PeerAddr, Receiver};
 
 use crate::forward::Forward;
 use crate::stop::Stop;
@@ -30,10 +29,6 @@ pub(crate) use arguments::Arguments;
 use report::Report;
 use voice::{Need, Voice};
 
-/// How long a peer may take to send the head of a request.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How long deliveries that are under way may take to end after Ctrl-C.
-const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// How long the last line may wait for its reader.
 const LAST_LINE: Duration = Duration::from_secs(2);
 
@@ -47,10 +42,10 @@ struct Listener {
 }
 
 /// Receives until it is told to stop.
-pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
+pub(crate) async fn run(arguments: Arguments, log: &Log) -> Result<bool, Failure> {
+    log.install("error").map_err(|error| wrong_usage("listen", error))?;
     let cannot = |error: io::Error| format!("cannot listen on {}: {error}", arguments.listen);
     let socket = TcpListener::bind(arguments.listen).map_err(cannot)?;
-    socket.set_nonblocking(true).map_err(cannot)?;
     let address = socket.local_addr().map_err(cannot)?;
     if let Some(target) = &arguments.forward_to
         && arguments::leads_here(target, address)
@@ -73,18 +68,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
     let deadline = settings.answer_deadline;
     let listener = Arc::new(Listener { receiver, path, forward, voice, deadline });
 
-    let handle = Handle::new();
-    let mut server = axum_server::from_tcp(socket)?.handle(handle.clone());
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
     let app = Router::new().fallback(deliver).with_state(Arc::clone(&listener));
-    let serving = tokio::spawn(server.serve(app.into_make_service_with_connect_info::<SocketAddr>()));
-    let ended = tokio::select! {
-        () = stop.asked() => None,
-        // Without a result its thread has died.
-        end = silenced => Some(end.unwrap_or_else(|_| Err(io::Error::other("nothing can be printed any longer")))),
+    let mut ended = None;
+    let stop = async {
+        tokio::select! {
+            () = stop.asked() => {}
+            // Without a result its thread has died.
+            end = silenced => {
+                ended = Some(end.unwrap_or_else(|_| Err(io::Error::other("nothing can be printed any longer"))));
+            }
+        }
     };
-    handle.graceful_shutdown(Some(LAST_ANSWERS));
-    serving.await??;
+    Server::from_tcp(socket)?.answer_deadline(deadline).serve(app, stop).await;
     if let Some(end) = ended {
         end?;
     } else if !listener.voice.say(LAST_LINE, Need::Always, Report::stopped).await {
@@ -96,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
 /// Runs on when its client goes away meanwhile: what the target was sent must be seen.
 async fn deliver(
     State(listener): State<Arc<Listener>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(PeerAddr(peer)): Extension<PeerAddr>,
     request: Request,
 ) -> Response {
     let delivery = tokio::spawn(async move { listener.deliver(peer, request).await });
@@ -104,7 +99,7 @@ async fn deliver(
 }
 
 impl Listener {
-    async fn deliver(&self, peer: SocketAddr, request: Request) -> Response {
+    async fn deliver(&self, peer: IpAddr, request: Request) -> Response {
         let arrived = Instant::now();
         let (parts, body) = request.into_parts();
         if parts.uri.path() != self.path {
@@ -117,7 +112,7 @@ impl Listener {
         }
         let mut pieces: Vec<Bytes> = Vec::new();
         let body = body.into_data_stream().inspect_ok(|piece| pieces.push(piece.clone()));
-        let head = Head { method: &parts.method, headers: &parts.headers, peer: Some(peer.ip()) };
+        let head = Head { method: &parts.method, headers: &parts.headers, peer: Some(peer) };
         let delivery = match self.receiver.verify(head, body).await {
             Ok(delivery) => delivery,
             Err(refusal) => {

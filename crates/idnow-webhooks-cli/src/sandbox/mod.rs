@@ -3,11 +3,8 @@
 mod arguments;
 mod report;
 
-use std::io::IsTerminal;
-
+use idnow_webhooks::program::Log;
 use idnow_webhooks_sandbox::{Client, Error, Sandbox};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::print::Printer;
 use crate::stop::Stop;
@@ -16,12 +13,8 @@ pub(crate) use arguments::Arguments;
 use report::Started;
 
 /// Runs a sandbox until it is told to stop.
-pub(crate) async fn run(arguments: Arguments) -> Result<bool, Failure> {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env();
-    let wrong = |error| wrong_usage("sandbox", format!("RUST_LOG: {error}; write it as warn,hyper=debug"));
-    let filter = filter.map_err(wrong)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(std::io::stderr().is_terminal()).init();
+pub(crate) async fn run(arguments: Arguments, log: &Log) -> Result<bool, Failure> {
+    log.install("warn").map_err(|error| wrong_usage("sandbox", error))?;
 
     let mut builder = Sandbox::builder()
         .listen(arguments.listen)

@@ -145,3 +145,16 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
         assert!(ran.code == 0 && ran.err.is_empty(), "{ran:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_printed_is_an_error() {
+    let inbox = Inbox::new().await;
+    inbox.waiting(&SampleEvent::created()).await;
+    for arguments in [&["list"][..], &["list", "--json"], &["stats"]] {
+        let mut command = command();
+        command.arg("--store").arg(format!("sqlite:{}", inbox.path().display())).args(arguments);
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran = Ran::of(command.stdout(full).output().unwrap());
+        assert!(ran.failed(1).contains("standard output cannot be written: "), "{arguments:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Runs `idnow-webhooks inbox` as an operator does, on a file that a store has filled.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod admit;
 mod change;
 mod look;
 mod postgres;

@@ -9,6 +9,7 @@ mod health;
 mod listen;
 mod process;
 mod refused;
+mod robust;
 mod sandbox;
 mod stop;
 mod target;

@@ -54,7 +54,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// One whose standard output is piped; standard error is read if it is, too.
+    pub(crate) fn of(mut child: Child) -> Self {
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -64,10 +68,12 @@ impl Running {
                 }
             }
         });
-        let mut stderr = child.stderr.take().unwrap();
+        let stderr = child.stderr.take();
         let errors = std::thread::spawn(move || {
             let mut errors = String::new();
-            let _ = stderr.read_to_string(&mut errors);
+            if let Some(mut stderr) = stderr {
+                let _ = stderr.read_to_string(&mut errors);
+            }
             errors
         });
         Self { child, lines, errors: Some(errors), out: String::new() }

@@ -54,26 +54,35 @@ impl Inner {
         });
         telemetry::parked(&result);
     }
+}
 
-    /// With the key that verified it when it came. Whoever can write the store is believed anyway.
-    fn verify_again(&self, parked: &ParkedToken, as_of: AsOf) -> Result<VerifiedToken, VerifyError> {
+impl Receiver {
+    /// Verifies a parked token again, under the settings that this receiver has now, and changes nothing: what
+    /// [`admit`](Self::admit) would do first.
+    ///
+    /// The public key is the one that verified the token when it came. Whoever can write the store is believed anyway. A
+    /// token of a shared secret is verified with the secrets of this receiver.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Token`] if the token still does not fit.
+    pub fn verify_parked(&self, parked: &ParkedToken, as_of: AsOf) -> Result<VerifiedToken, Refusal> {
         let token = parked.evidence.token.as_bytes();
         let keys = match &parked.evidence.key {
             Some(key) => {
                 Arc::new(KeySet::from_jwks(format!(r#"{{"keys":[{key}]}}"#).as_bytes()).unwrap_or_default())
             }
-            None => self.keys.current(),
+            None => self.inner.keys.current(),
         };
-        match self.verifier.verify(token, &keys, parked.received_at) {
+        let verifier = &self.inner.verifier;
+        Ok(match verifier.verify(token, &keys, parked.received_at) {
             Err(VerifyError::Mismatch(mismatch)) if as_of == AsOf::Issue => {
-                self.verifier.verify(token, &keys, mismatch.token.issued_at)
+                verifier.verify(token, &keys, mismatch.token.issued_at)
             }
             result => result,
-        }
+        }?)
     }
-}
 
-impl Receiver {
     /// Verifies a parked token again, under the settings that this receiver has now, and puts its event into the queue.
     /// Then the token is parked no longer. It is judged by the time at which it was received, so that it may be days old.
     ///
@@ -89,7 +98,7 @@ impl Receiver {
     /// Dropping the future may leave the event in the queue and its token parked: it is a duplicate the next time.
     pub async fn admit(&self, parked: &ParkedToken, as_of: AsOf) -> Result<Outcome, Refusal> {
         let Intake::Queued(store) = &self.inner.intake else { return Err(Refusal::NoHandlers) };
-        let token = self.inner.verify_again(parked, as_of)?;
+        let token = self.verify_parked(parked, as_of)?;
         let (arrival, subject, _) = token.into_parts();
         let evidence = self.inner.keep_evidence.then(|| Arc::new(parked.evidence.clone()));
         let event = NewEvent::of(&arrival, subject.as_deref(), evidence);

@@ -77,7 +77,8 @@ impl VerifiedToken {
     pub fn audiences(&self) -> Vec<String> {
         // They were read before, so this does not fail.
         let claims = Claims::read(self.claims.get());
-        claims.map_or_else(|_| Vec::new(), |claims| claims.audiences.into_iter().map(Cow::into_owned).collect())
+        claims
+            .map_or_else(|_| Vec::new(), |claims| claims.audiences.into_iter().map(Cow::into_owned).collect())
     }
 
     /// Reads the event.

@@ -96,19 +96,26 @@ impl Settings {
     ///
     /// Keys that cannot be used: of a key file or URL, also for want of the feature `jwks`.
     pub async fn receiver_builder(&self) -> Result<ReceiverBuilder, SetupError> {
-        let mut builder = Receiver::builder(self.verifier()?, self.key_source().await?)
+        let builder = Receiver::builder(self.verifier()?, self.key_source().await?)
             .admission(self.admission())
             .keep_evidence(self.keep_evidence)
             .max_body_bytes(self.max_body_bytes)
             .answer_deadline(self.answer_deadline);
-        if let Some(limit) = self.handler_limit {
-            builder = builder.handler_limit(limit);
-        }
-        if let Some(environment) = &self.expected_environment {
-            builder = builder.expected_environment(environment);
-        }
-        // TODO(merge): builder = self.expected_flows.iter().fold(builder, ReceiverBuilder::expected_flow);
-        Ok(builder)
+        Ok(match self.handler_limit {
+            Some(limit) => builder.handler_limit(limit),
+            None => builder,
+        })
+    }
+
+    /// A receiver that only [admits](Receiver::admit) what is parked in this store, under these settings. A parked token
+    /// brings the key that verified it, so keys are fetched from nowhere.
+    pub fn admitting_receiver(&self, store: impl EventStore) -> Result<Receiver, SetupError> {
+        let keys = match &self.keys {
+            Keys::Secrets(secrets) => KeySet::from_secrets(secrets)?,
+            _ => KeySet::default(),
+        };
+        let builder = Receiver::builder(self.verifier()?, StaticKeys::new(keys));
+        Ok(builder.keep_evidence(self.keep_evidence).queued(store).build()?)
     }
 
     fn verifier(&self) -> Result<Verifier, SetupError> {
@@ -123,7 +130,10 @@ impl Settings {
         if let Some(age) = self.max_age {
             builder = builder.max_age(age);
         }
-        Ok(builder.build()?)
+        if let Some(environment) = &self.expected_environment {
+            builder = builder.expected_environment(environment);
+        }
+        Ok(self.expected_flows.iter().fold(builder, VerifierBuilder::expected_flow).build()?)
     }
 
     #[cfg(feature = "jwks")]

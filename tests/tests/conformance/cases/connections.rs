@@ -1,5 +1,7 @@
 //! What a refusal leaves behind on the connection.
 
+use std::time::Duration;
+
 use idnow_webhooks_conformance::raw;
 use idnow_webhooks_core::{Admission, RequiredHeader};
 
@@ -56,6 +58,19 @@ pub(crate) async fn goes_on_or_closes_after_an_unread_body(on: Target) {
         }
     }
     assert_eq!(stage.calls.count(), 4);
+}
+
+/// Difference 6: for actix-web the body is then all that comes until the client ends the connection.
+pub(crate) async fn an_offer_of_websocket_beside_a_body(on: Target) {
+    let stage = Stage::with(on, |receiver, _| receiver.answer_deadline(Duration::from_millis(500)));
+    let token = stage.provider.token(&SampleEvent::completed());
+    let length = format!("Content-Length: {}", token.len());
+    let mut connection = stage.raw().await;
+    let head = raw::head(&["Connection: Upgrade", "Upgrade: websocket", &length]);
+    assert!(connection.write(head + &token).await);
+    let expected =
+        if on.subject.is_actix() { Answer::refused(503, "body_incomplete") } else { Answer::accepted() };
+    assert_eq!(connection.answer().await, Some(expected));
 }
 
 /// A client may offer another protocol, and a proxy may say that there is an offer where there is none. The offer is passed

@@ -192,6 +192,32 @@ pub(crate) async fn giant_headers(on: Target) {
     stage.assert_healthy().await;
 }
 
+/// Difference 4: how many header lines a server takes, by its own decision. Proxies add a dozen to the provider's.
+pub(crate) async fn many_header_lines(on: Target) {
+    let stage = Stage::new(on);
+    let refused = match on.protocol {
+        Protocol::Http1 if on.subject.is_actix() => Some(97),
+        Protocol::Http1 => Some(101),
+        Protocol::Http2 => None,
+    };
+    for lines in [60, 90, 97, 101, 200] {
+        let mut request = stage.delivery(&SampleEvent::completed());
+        // Of the client, and of the delivery.
+        let own = request.headers().len() + 2;
+        for number in own..lines {
+            set(&mut request, &format!("x-{number}"), "y");
+        }
+        let answer = stage.send(request).await;
+        match refused {
+            Some(from) if lines >= from => {
+                assert_eq!(answer, Answer { status: 431, ..bad_request() }, "{lines}");
+            }
+            _ => assert_eq!(answer, Answer::accepted(), "{lines}"),
+        }
+    }
+    stage.assert_healthy().await;
+}
+
 /// A 431, unless the server closes before the client has written all of it.
 fn refused_by_the_server(answer: Result<Answer, ClientError>) {
     if let Ok(answer) = answer {
