@@ -1,16 +1,17 @@
 //! Receivers that can be killed, and other parts of rows that need a process of their own: this very program, run again.
 
 use std::fs::OpenOptions;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use idnow_webhooks_conformance::Gate;
+use idnow_webhooks_conformance::{Gate, PATH, Subject};
 use idnow_webhooks_core::store::EventStore;
 use idnow_webhooks_sqlite::SqliteStore;
+use idnow_webhooks_tower::WebhookService;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -21,6 +22,8 @@ use crate::world::{self, Mode, SHORT_INLINE_LIMIT, SHORT_LEASE, Setup, Shifted};
 /// What the process is to do, as a JSON array of texts.
 pub(crate) const ARGUMENTS: &str = "FAULTS_PROCESS";
 const LISTENING: &str = "listening on ";
+/// The plan of a handler that succeeds, in a receiver with a log.
+const LOGGING: &str = "logging";
 const SIGKILL: i32 = 9;
 
 /// What is done in the process.
@@ -32,6 +35,11 @@ pub(crate) async fn run() {
         ["disk", folder, store] => disk::fill(Path::new(folder), store).await,
         ["receiver", folder, issuer, keys, mode, plan] => {
             receive(Path::new(folder), issuer, keys, mode, plan).await;
+        }
+        ["logging", folder, issuer, keys, mode] => {
+            std::io::stderr().write_all(b"nobody reads this\n").unwrap_err();
+            tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+            receive(Path::new(folder), issuer, keys, mode, LOGGING).await;
         }
         _ => panic!("{arguments:?}"),
     }
@@ -51,12 +59,28 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one, and waits until it listens. Handlers note their starts in the file `runs` of the folder.
     pub(crate) async fn start(folder: &Path, issuer: &str, keys: &str, mode: Mode, plan: &str) -> Self {
-        let mode = if mode == Mode::Inline { "inline" } else { "queued" };
+        let arguments = ["receiver", folder.to_str().unwrap(), issuer, keys, name(mode), plan];
+        Self::spawn(&arguments, Stdio::inherit()).await
+    }
+
+    /// The same with a log, which goes there.
+    pub(crate) async fn logging_to(
+        stderr: Stdio,
+        folder: &Path,
+        issuer: &str,
+        keys: &str,
+        mode: Mode,
+    ) -> Self {
+        Self::spawn(&["logging", folder.to_str().unwrap(), issuer, keys, name(mode)], stderr).await
+    }
+
+    async fn spawn(words: &[&str], stderr: Stdio) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--ignored", "--nocapture", "process"])
-            .env(ARGUMENTS, arguments(&["receiver", folder.to_str().unwrap(), issuer, keys, mode, plan]))
+            .env(ARGUMENTS, arguments(words))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(stderr)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -82,6 +106,10 @@ impl Process {
     }
 }
 
+fn name(mode: Mode) -> &'static str {
+    if mode == Mode::Inline { "inline" } else { "queued" }
+}
+
 /// How often handlers were started for this event, in all processes.
 pub(crate) fn runs(folder: &Path, id: &str) -> usize {
     let mut text = String::new();
@@ -105,8 +133,17 @@ async fn receive(folder: &Path, issuer: &str, keys: &str, mode: &str, plan: &str
     };
     let handler = Handler::new(plan_of_handler).noting(runs);
     let store: Arc<dyn EventStore> = Arc::new(SqliteStore::open(folder.join("events.db")).await.unwrap());
-    let server = world::serve(&setup, issuer, keys, &store, &handler, &Shifted::default()).await;
+    let receiver = world::receiver(&setup, issuer, keys, &store, &handler, &Shifted::default()).await;
     let _worker = if plan == "nobody" { None } else { world::worker(&setup, &store, &handler) };
+    if plan == LOGGING {
+        // A `Subject` watches its log, and this one has another.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("\n{LISTENING}{}", listener.local_addr().unwrap());
+        let app = axum::Router::new().route_service(PATH, WebhookService::new(receiver));
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        return axum::serve(listener, app).await.unwrap();
+    }
+    let server = Subject::AxumLayer.start(receiver);
     // The harness has begun a line.
     println!("\n{LISTENING}{}", server.address());
     std::future::pending::<()>().await;

@@ -2,6 +2,9 @@
 
 use crate::row::Observed;
 
+/// The provider does not try any more; an operator has admitted the parked token.
+pub(crate) const ADMITTED: &str = "no more; admitted by an operator";
+
 /// The promises come first: no row may expect that one is broken.
 pub(crate) fn judge(expected: &Observed, observed: &Observed) -> Option<String> {
     let broken = broken_promise(observed);
@@ -12,12 +15,12 @@ pub(crate) fn judge(expected: &Observed, observed: &Observed) -> Option<String> 
     Some(format!("{broken}expected {:?}\n     observed {:?}", expected.cells(), observed.cells()))
 }
 
-/// Whatever a row expects: what was answered 200 is handled in the end, and after an answer that the provider takes for
-/// final nothing is.
+/// Whatever a row expects: what was answered 200, or admitted by an operator, is handled in the end, and after an answer that
+/// the provider takes for final nothing is.
 fn broken_promise(observed: &Observed) -> Option<&'static str> {
-    let accepted = observed.answered.contains("200") || observed.again == "200";
+    let accepted = observed.answered.contains("200") || ["200", ADMITTED].contains(&&*observed.again);
     if accepted && !observed.ends.starts_with("completed;") {
-        return Some("it was answered 200, and is not handled in the end");
+        return Some("it was accepted, and is not handled in the end");
     }
     let refused = is_refused(&observed.answered) && observed.left.starts_with("completed;");
     refused.then_some("it was answered 4xx, and is handled")
@@ -65,17 +68,19 @@ mod tests {
                 ["200", DONE, "200", lost],
                 ["503 `overloaded`", ABSENT, "200", lost],
                 ["1 × 200; 7 × 503", ABSENT, "503", lost],
+                ["503 `wrong_audience`", "parked; never ran", ADMITTED, lost],
             ] {
                 assert!(!is_right(broken, broken), "{broken:?}");
             }
         }
-        for handled in [["401 `token_refused`", DONE, "200", DONE], ["1 × 200; 1 × 401", DONE, "200", DONE]]
+        for handled in [["401 `false_signature`", DONE, "200", DONE], ["1 × 200; 1 × 401", DONE, "200", DONE]]
         {
             assert!(!is_right(handled, handled), "{handled:?}");
         }
         for kept in [
             ["503 `overloaded`", ABSENT, "200", DONE],
-            ["401 `token_refused`", ABSENT, "401 `token_refused`", ABSENT],
+            ["401 `false_signature`", ABSENT, "401 `false_signature`", ABSENT],
+            ["503 `wrong_audience`", "parked; never ran", ADMITTED, DONE],
             ["1 × 200; 7 × 503 `in_progress`, Retry-After 1", DONE, "200", DONE],
         ] {
             assert!(is_right(kept, kept), "{kept:?}");

@@ -5,13 +5,16 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Stands in front of a server, and takes it away: connections are refused, or nothing comes through.
+/// Stands in front of a server, and takes it away: connections are refused, or nothing comes through. Or it is a cache that
+/// has held the answers for some time.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     target: SocketAddr,
     /// It never listens, and keeps the port while nothing else does: connections to it are refused.
     _reserved: TcpSocket,
     held: watch::Sender<bool>,
+    /// In seconds.
+    age: watch::Sender<Option<u32>>,
     accept: Option<JoinHandle<()>>,
 }
 
@@ -21,7 +24,8 @@ impl Relay {
         let reserved = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = reserved.local_addr().unwrap();
         let held = watch::Sender::new(false);
-        let mut relay = Self { address, target, _reserved: reserved, held, accept: None };
+        let age = watch::Sender::new(None);
+        let mut relay = Self { address, target, _reserved: reserved, held, age, accept: None };
         relay.up();
         relay
     }
@@ -39,21 +43,31 @@ impl Relay {
         self.held.send_replace(held);
     }
 
+    /// Says of answers over HTTP/1.1 that they are so many seconds old.
+    pub(crate) fn age(&self, seconds: Option<u32>) {
+        self.age.send_replace(seconds);
+    }
+
     /// Takes connections again.
     pub(crate) fn up(&mut self) {
         let listener = socket(self.address).listen(128).unwrap();
-        let (target, held) = (self.target, self.held.subscribe());
+        let (target, held, age) = (self.target, self.held.subscribe(), self.age.subscribe());
         self.accept = Some(tokio::spawn(async move {
             // They end with this task.
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(connection(client, target, held.clone()));
+                connections.spawn(connection(client, target, held.clone(), age.clone()));
             }
         }));
     }
 }
 
-async fn connection(client: TcpStream, target: SocketAddr, mut held: watch::Receiver<bool>) {
+async fn connection(
+    client: TcpStream,
+    target: SocketAddr,
+    mut held: watch::Receiver<bool>,
+    age: watch::Receiver<Option<u32>>,
+) {
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     let (mut requests, mut answers) = client.into_split();
     let (mut from, mut to) = server.split();
@@ -65,9 +79,24 @@ async fn connection(client: TcpStream, target: SocketAddr, mut held: watch::Rece
             }
         }
     };
+    let pass_back = async {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from.read(&mut buffer).await {
+            let mut answer = buffer[..read].to_vec();
+            let age = *age.borrow();
+            // An answer begins a piece of its own here: the client asks for nothing before it has the last one.
+            if let (Some(seconds), true) = (age, answer.starts_with(b"HTTP/1.1 ")) {
+                let first_line = answer.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+                answer.splice(first_line..first_line, format!("age: {seconds}\r\n").into_bytes());
+            }
+            if answers.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    };
     tokio::select! {
         () = pass_on => {}
-        _ = tokio::io::copy(&mut from, &mut answers) => {}
+        () = pass_back => {}
     }
 }
 

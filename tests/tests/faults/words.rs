@@ -66,9 +66,16 @@ async fn state(store: &dyn EventStore, id: &str) -> Option<EventState> {
     }
 }
 
+/// Whether a token of the event is parked.
+async fn is_parked(store: &dyn EventStore, id: &str) -> bool {
+    let parked = store.parked(0, 1000).await.unwrap();
+    parked.iter().any(|token| token.event_id.as_deref() == Some(id))
+}
+
 /// Where an event stands, and how often its handler was started: `completed; ran once`.
 pub(crate) async fn now(store: &dyn EventStore, id: &str, runs: impl Fn() -> usize) -> String {
-    told(state(store, id).await, runs())
+    let state = state(store, id).await;
+    told(store, id, state, runs()).await
 }
 
 /// Whether somebody has taken a second lease on the event, once the first is over by this clock. `false`: that one was
@@ -99,7 +106,7 @@ pub(crate) async fn reached(
     loop {
         let (state, runs) = (state(store, id).await, runs());
         if is_so(state, runs) || started.elapsed() > PATIENCE {
-            return told(state, runs);
+            return told(store, id, state, runs).await;
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
@@ -119,8 +126,9 @@ pub(crate) fn stored_or_not(seen: String) -> String {
     if either.contains(&seen.as_str()) { "stored, or not".into() } else { seen }
 }
 
-fn told(state: Option<EventState>, runs: usize) -> String {
+async fn told(store: &dyn EventStore, id: &str, state: Option<EventState>, runs: usize) -> String {
     let state = match state {
+        None if is_parked(store, id).await => "parked",
         None => "not stored",
         Some(EventState::Waiting) => "waiting",
         Some(EventState::Running) => "running",

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use idnow_webhooks::jwks::{JwksSource, Location};
 use idnow_webhooks_conformance::{Running, Subject};
 use idnow_webhooks_core::store::{EventState, EventStore};
-use idnow_webhooks_core::{Backoff, Clock, Receiver, SystemClock, Verifier, Worker};
+use idnow_webhooks_core::{AsOf, Backoff, Clock, Receiver, SystemClock, Verifier, Worker};
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_sqlite::SqliteStore;
 use idnow_webhooks_testkit::{Behaviour, KeyServer, Provider, SampleEvent, SigningKey};
@@ -34,6 +34,8 @@ pub(crate) enum Trouble {
     Slow,
     Garbage,
     NoKeys,
+    /// One of its nodes answers, and has not yet got what another one publishes.
+    Lags,
 }
 
 /// The limit of an inline handler whose lease a row waits for: it ends 10 s later.
@@ -50,6 +52,10 @@ pub(crate) struct Setup {
     /// Where the file is, if not in a folder of its own.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) trouble: Option<Trouble>,
+    /// For how many seconds a cache had held the keys before they are fetched.
+    pub(crate) keys_age: Option<u32>,
+    /// `aud` that is accepted.
+    pub(crate) audience: &'static str,
     pub(crate) worker: bool,
     pub(crate) handler: Plan,
     pub(crate) fetch_timeout: Duration,
@@ -68,6 +74,8 @@ impl Default for Setup {
             postgres: None,
             folder: None,
             trouble: None,
+            keys_age: None,
+            audience: Provider::AUDIENCE,
             worker: true,
             handler: Plan::Succeed,
             fetch_timeout: Duration::from_secs(5),
@@ -89,6 +97,8 @@ pub(crate) struct World {
     setup: Setup,
     key_server: KeyServer,
     to_key_server: Relay,
+    keys_url: String,
+    receiver: Receiver,
     server: Running,
     worker: Option<Worker>,
     path: PathBuf,
@@ -108,7 +118,8 @@ impl World {
         if let Some(trouble) = setup.trouble {
             trouble.begin(&key_server, &mut to_key_server).await;
         }
-        let url = key_server
+        to_key_server.age(setup.keys_age);
+        let keys_url = key_server
             .jwks_url()
             .replace(&key_server.address().to_string(), &to_key_server.address.to_string());
         let own = tempfile::tempdir().unwrap();
@@ -120,7 +131,8 @@ impl World {
             let store = SqliteStore::builder(&path).busy_timeout(setup.busy_timeout);
             Arc::new(store.clock(clock.clone()).open().await.unwrap())
         };
-        let server = serve(&setup, provider.issuer(), &url, &store, &handler, &clock).await;
+        let receiver = receiver(&setup, provider.issuer(), &keys_url, &store, &handler, &clock).await;
+        let server = Subject::AxumLayer.start(receiver.clone());
         let mut world = Self {
             provider,
             handler,
@@ -129,6 +141,8 @@ impl World {
             setup,
             key_server,
             to_key_server,
+            keys_url,
+            receiver,
             server,
             worker: None,
             path,
@@ -177,6 +191,46 @@ impl World {
         self.key_server.publish(&[&SigningKey::shared_other()]);
     }
 
+    /// The key that signs is published again.
+    pub(crate) fn publish_again(&self) {
+        self.key_server.rotate(self.provider.key());
+    }
+
+    /// The provider signs with a new key, and publishes it under the id of the old one.
+    pub(crate) fn replace_key(&mut self) {
+        let key = SigningKey::shared_other().with_key_id(self.provider.key().key_id().unwrap());
+        self.key_server.publish(&[&key]);
+        self.provider = self.provider.clone().with_key(key);
+    }
+
+    /// From now on the keys come from the server itself.
+    pub(crate) fn past_the_cache(&self) {
+        self.to_key_server.age(None);
+    }
+
+    /// Starts the receiver again, with this audience.
+    pub(crate) async fn restart(&mut self, audience: &'static str) {
+        self.setup.audience = audience;
+        let (setup, provider) = (&self.setup, &self.provider);
+        self.receiver =
+            receiver(setup, provider.issuer(), &self.keys_url, &self.store, &self.handler, &self.clock).await;
+        self.server = Subject::AxumLayer.start(self.receiver.clone());
+    }
+
+    /// What an operator does with all that is parked, as `idnow-webhooks inbox admit` does: what became of each.
+    pub(crate) async fn admit(&self, as_of: AsOf) -> Vec<&'static str> {
+        let mut codes = Vec::new();
+        for parked in self.store.parked(0, 1000).await.unwrap() {
+            codes.push(
+                self.receiver
+                    .admit(&parked, as_of)
+                    .await
+                    .map_or_else(|refusal| refusal.code(), |outcome| outcome.code()),
+            );
+        }
+        codes
+    }
+
     /// One attempt.
     pub(crate) async fn deliver(&self, event: &SampleEvent) -> String {
         words::attempt(self.address(), self.provider.token(event)).await
@@ -221,19 +275,19 @@ impl Trouble {
             Self::Slow => server.behave(Behaviour::Hang),
             Self::Garbage => server.behave(Behaviour::Garbage),
             Self::NoKeys => server.behave(Behaviour::Document(r#"{"keys":[]}"#.into())),
+            Self::Lags => server.behave(Behaviour::Document(SigningKey::shared().jwks().to_string())),
         }
     }
 }
 
-/// A receiver, by axum, on a free port.
-pub(crate) async fn serve(
+pub(crate) async fn receiver(
     setup: &Setup,
     issuer: &str,
     keys: &str,
     store: &Arc<dyn EventStore>,
     handler: &Handler,
     clock: &Shifted,
-) -> Running {
+) -> Receiver {
     let keys = JwksSource::builder(Location::url(keys))
         .timeout(setup.fetch_timeout)
         .min_refresh_interval(setup.cool_down)
@@ -248,7 +302,7 @@ pub(crate) async fn serve(
         };
         tokio::time::timeout(Duration::from_secs(30), known).await.expect("no keys");
     }
-    let verifier = Verifier::builder().issuer(issuer).audience(Provider::AUDIENCE).build().unwrap();
+    let verifier = Verifier::builder().issuer(issuer).audience(setup.audience).build().unwrap();
     let receiver =
         Receiver::builder(verifier, keys).clock(clock.clone()).answer_deadline(setup.answer_deadline);
     let receiver = match setup.mode {
@@ -258,7 +312,7 @@ pub(crate) async fn serve(
             inline.handler_limit(setup.handler_limit)
         }
     };
-    Subject::AxumLayer.start(receiver.build().unwrap())
+    receiver.build().unwrap()
 }
 
 /// What handles the events of a queue.

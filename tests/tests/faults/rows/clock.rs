@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use idnow_webhooks_conformance::Gate;
+use idnow_webhooks_core::AsOf;
 use idnow_webhooks_testkit::SampleEvent;
 
 use crate::handler::Plan;
+use crate::judge::ADMITTED;
 use crate::row::{Group, Observed, Row};
 use crate::words::{attempt, attempts, taken_over};
 use crate::world::{SHORT_LEASE, Setup, World};
@@ -11,20 +13,38 @@ use crate::world::{SHORT_LEASE, Setup, World};
 /// What the leeway of 60 s covers, and what it does not.
 const LITTLE: i64 = 50;
 const MUCH: i64 = 120;
+/// Longer than a token is valid.
+const TWO_HOURS: i64 = 7200;
+const PARKED: &str = "parked; never ran";
 
 pub(crate) fn group() -> Group {
     let accepted = ["200", "completed; ran once", "200", "completed; ran once"];
     let rows = vec![
         Row::new(
             "2 minutes behind",
-            ["503 `not_yet_valid`, Retry-After 1", "not stored; never ran", "200", "completed; ran once"],
+            ["503 `not_yet_valid`, Retry-After 1", PARKED, "200", "completed; ran once"],
             off(-MUCH, HOUR),
         ),
         Row::new("2 minutes ahead", accepted, off(MUCH, HOUR)),
         Row::new(
             "2 minutes ahead, and the token is in its last minute",
-            ["401 `token_refused`", "not stored; never ran", "200", "completed; ran once"],
+            ["503 `expired`, Retry-After 1", PARKED, "200", "completed; ran once"],
             off(MUCH, MINUTE),
+        ),
+        Row::new(
+            "2 hours ahead",
+            ["503 `expired`, Retry-After 1", PARKED, "200", "completed; ran once"],
+            off(TWO_HOURS, HOUR),
+        ),
+        Row::new(
+            "2 hours ahead, and set right only when the provider has given up",
+            ["503 `expired`, Retry-After 1", PARKED, ADMITTED, "completed; ran once"],
+            set_right_too_late(TWO_HOURS),
+        ),
+        Row::new(
+            "2 minutes behind, and set right only when the provider has given up",
+            ["503 `not_yet_valid`, Retry-After 1", PARKED, ADMITTED, "completed; ran once"],
+            set_right_too_late(-MUCH),
         ),
         Row::new("50 s behind (within the leeway)", accepted, off(-LITTLE, HOUR)),
         Row::new(
@@ -59,7 +79,28 @@ async fn off(by: i64, lifetime: Duration) -> Observed {
     let left = world.finished(&event).await;
     world.clock.by(0);
     let again = attempts(world.address(), || provider.token(&event)).await;
-    Observed { answered, left, again, ends: world.finished(&event).await }
+    let ends = world.finished(&event).await;
+    // What is still parked then does no harm.
+    let admitted = world.admit(AsOf::Issue).await;
+    assert!(admitted.is_empty() == (answered == "200") && admitted.iter().all(|code| *code == "duplicate"));
+    Observed { answered, left, again, ends }
+}
+
+async fn set_right_too_late(by: i64) -> Observed {
+    let world = World::new().await;
+    world.clock.by(by);
+    let event = SampleEvent::completed();
+    let answered = world.deliver(&event).await;
+    let left = world.finished(&event).await;
+    world.clock.by(0);
+    // The time of its receipt was wrong, too.
+    let refused = world.admit(AsOf::Receipt).await;
+    assert!(matches!(refused[..], ["expired" | "not_yet_valid"]), "{refused:?}");
+    assert_eq!(world.admit(AsOf::Issue).await, ["stored"]);
+    let ends = world.finished(&event).await;
+    assert_eq!(world.deliver_again(&event).await, "200");
+    assert_eq!(world.finished(&event).await, ends, "an attempt after all is a duplicate");
+    Observed { answered, left, again: ADMITTED.into(), ends }
 }
 
 async fn set_back() -> Observed {

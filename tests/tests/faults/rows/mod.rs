@@ -3,9 +3,11 @@
 mod clock;
 mod handlers;
 mod keys;
+mod log;
 mod parallel;
 mod postgres;
 mod processes;
+mod settings;
 mod sqlite;
 
 use idnow_webhooks_testkit::SampleEvent;
@@ -32,7 +34,9 @@ pub(crate) fn all() -> Vec<Group> {
         handlers::queued(),
         handlers::inline(),
         parallel::group(),
+        settings::group(),
         clock::group(),
         processes::group(),
+        log::group(),
     ]
 }

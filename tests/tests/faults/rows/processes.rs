@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use idnow_webhooks_conformance::raw::{Raw, head};
@@ -39,7 +40,7 @@ pub(crate) fn group() -> Group {
 }
 
 /// What outlives the receiver.
-struct Outside {
+pub(super) struct Outside {
     folder: TempDir,
     key_server: KeyServer,
     provider: Provider,
@@ -47,7 +48,7 @@ struct Outside {
 }
 
 impl Outside {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let key_server = KeyServer::start().unwrap();
         let provider = Provider::new().with_issuer(key_server.issuer());
         key_server.publish(&[provider.key()]);
@@ -63,12 +64,24 @@ impl Outside {
         Process::start(self.folder(), self.key_server.issuer(), &keys, mode, plan).await
     }
 
-    fn token(&self) -> String {
+    /// A receiver and a worker whose log goes there.
+    pub(super) async fn start_logging_to(&self, stderr: Stdio, mode: Mode) -> Process {
+        let keys = self.key_server.jwks_url();
+        Process::logging_to(stderr, self.folder(), self.key_server.issuer(), &keys, mode).await
+    }
+
+    pub(super) fn token(&self) -> String {
         self.provider.token(&self.event)
     }
 
     fn runs(&self) -> usize {
         runs(self.folder(), self.event.event_id())
+    }
+
+    /// Where the event stands once it is finished.
+    pub(super) async fn finished(&self) -> String {
+        let store = SqliteStore::open(self.folder().join("events.db")).await.unwrap();
+        words::finished(&store, self.event.event_id(), || self.runs()).await
     }
 
     /// What is on the disk after the kill, and how it goes on after a new start.
