@@ -90,7 +90,7 @@ async fn with_a_shared_secret_and_a_file() {
         for protocol in protocols {
             for (key, header, status) in [
                 (secret("shared"), secret("header"), 200),
-                (secret("forger"), secret("header"), 401),
+                (secret("forger"), secret("header"), 503),
                 (secret("shared"), secret("wrong"), 401),
             ] {
                 let event = SampleEvent::completed().set("payload.note", secret("data"));

@@ -61,6 +61,24 @@ async fn one_line_says_what_was_set_up() {
     }
 }
 
+#[tokio::test]
+async fn what_is_expected_of_events_reaches_the_receiver() {
+    let event = SampleEvent::completed();
+    let flow = event.data()["payload"]["flowId"].as_str().unwrap().to_owned();
+    for (variable, value, code) in [
+        ("IDNOW_EXPECTED_FLOWS", "another, and-another", "wrong_flow"),
+        ("IDNOW_EXPECTED_FLOWS", &format!("another, {flow}"), "handled"),
+        ("IDNOW_EXPECTED_ENVIRONMENT", "live", "wrong_environment"),
+        ("IDNOW_EXPECTED_ENVIRONMENT", "staging", "handled"),
+        ("IDNOW_MAX_LIFETIME_SECONDS", "3599", "wrong_lifetime"),
+        ("IDNOW_MAX_AGE_SECONDS", "3600", "handled"),
+    ] {
+        let settings = with_secret("/hooks/expected", &[("IDNOW_STORE", "memory"), (variable, value)]);
+        let receiver = settings.inline(EventRouter::new()).await.unwrap();
+        assert_eq!(provider().deliver(&receiver, &event).await.code(), code, "{variable}={value}");
+    }
+}
+
 #[cfg(feature = "jwks")]
 #[tokio::test]
 async fn the_line_says_where_keys_are_without_what_a_url_may_hide() {
