@@ -60,7 +60,7 @@ impl Health {
     /// assert_eq!(response.status(), 200);
     /// assert_eq!(
     ///     response.body(),
-    ///     r#"{"ready":true,"store":{"waiting":0,"running":0,"dead":0,"oldestWaiting":null},"keys":{"usable":1,"age":null}}"#
+    ///     r#"{"ready":true,"store":{"waiting":0,"running":0,"dead":0,"parked":0,"oldestWaiting":null},"keys":{"usable":1,"age":null}}"#
     /// );
     /// # }
     /// ```

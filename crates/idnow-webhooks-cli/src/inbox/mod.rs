@@ -34,6 +34,7 @@ pub(crate) async fn run(Arguments { store, json, command }: Arguments) -> Result
         Command::Retry { event_ids } => change::retry(&*store, &event_ids, output).await,
         Command::RetryDead { limit } => change::retry_dead(&*store, limit, output).await,
         Command::Purge(purge) => change::purge(&*store, &purge, &source, output).await,
+        Command::Parked(parked) => look::parked(&*store, &parked, now(), output).await,
         Command::Stats => look::stats(&*store, output).await,
     }
 }

@@ -34,7 +34,7 @@ async fn it_tells_what_waits_and_for_how_long() {
     assert_eq!(health.response().status(), 200);
     let expected = json!({
         "ready": true,
-        "store": { "waiting": 2, "running": 0, "dead": 1, "oldestWaiting": 90.0 },
+        "store": { "waiting": 2, "running": 0, "dead": 1, "parked": 0, "oldestWaiting": 90.0 },
         "keys": { "usable": 1, "age": null },
     });
     assert_eq!(json(&health), expected);
