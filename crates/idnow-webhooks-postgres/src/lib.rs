@@ -18,9 +18,10 @@
 //! server's for as long as it is open (session mode): in transaction mode, notifications reach the wrong ones, and calls
 //! fail.
 //!
-//! The tables `idnow_webhooks_events` (what came), `idnow_webhooks_states` (where each event stands) and
-//! `idnow_webhooks_schema` are made at start, next to your own if you like. The user needs `CREATE` on the schema only
-//! for that; afterwards `SELECT`, `INSERT`, `UPDATE` and `DELETE` on these three.
+//! The tables `idnow_webhooks_events` (what came), `idnow_webhooks_states` (where each event stands),
+//! `idnow_webhooks_parked` (genuine tokens that do not fit the receiver's settings) and `idnow_webhooks_schema` are made at
+//! start, next to your own if you like. The user needs `CREATE` on the schema only for that; afterwards `SELECT`,
+//! `INSERT`, `UPDATE` and `DELETE` on these four.
 //!
 //! [`EventStore`]: idnow_webhooks_core::store::EventStore
 //! [`StoreError::Unavailable`]: idnow_webhooks_core::store::StoreError::Unavailable

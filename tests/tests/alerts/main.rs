@@ -17,7 +17,8 @@ use std::process::Command;
 /// What Prometheus itself adds to every series.
 const TARGET: [&str; 2] = ["job", "instance"];
 /// In documentation these are no metrics, but tables.
-const TABLES: [&str; 3] = ["idnow_webhooks_events", "idnow_webhooks_states", "idnow_webhooks_schema"];
+const TABLES: [&str; 4] =
+    ["idnow_webhooks_events", "idnow_webhooks_states", "idnow_webhooks_parked", "idnow_webhooks_schema"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -30,6 +30,11 @@ Examples:
   idnow-webhooks inbox list --name session.completed --before 1200
   idnow-webhooks inbox list --json --limit 1000 | jq 'map(.id)'";
 
+const PARKED_EXAMPLES: &str = "\
+Examples:
+  idnow-webhooks inbox parked
+  idnow-webhooks inbox parked --json --limit 1000 | jq -r '.[].reason' | sort | uniq -c";
+
 const RETRY_EXAMPLES: &str = "\
 Example:
   idnow-webhooks inbox retry d1b2a6f0-4c1e-4d0a-9d0e-0a4c5f3b7e21 0f5a4f0e-93f5-4a52-8c0e-6a3e5d1c7b90";
@@ -45,7 +50,7 @@ Examples:
   idnow-webhooks inbox purge --older-than 30d
   idnow-webhooks inbox purge --older-than 12h --dead --yes";
 
-/// Lists, shows, retries and purges the events in a store.
+/// Lists, shows, retries and purges the events in a store, and lists parked tokens.
 ///
 /// It opens the store of a server, which may be running: what is retried here is handled by the server's worker.
 #[derive(Debug, Args)]
@@ -109,7 +114,15 @@ pub(super) enum Command {
     #[command(after_help = PURGE_EXAMPLES)]
     Purge(Purge),
 
-    /// Says how many events wait, run, are completed and are dead letters
+    /// Lists parked tokens, the oldest first
+    ///
+    /// A token is parked if the provider has signed it, and it was refused because it does not fit the receiver's settings
+    /// or its clock. The reason says what was expected, what was seen, and which setting to correct. A store keeps each
+    /// for 7 days, and at most 10,000 for each issuer and audience. The tokens themselves are never shown.
+    #[command(after_help = PARKED_EXAMPLES)]
+    Parked(Parked),
+
+    /// Says how many events wait, run, are completed and are dead letters, and how many tokens are parked
     Stats,
 }
 
@@ -157,6 +170,18 @@ impl Admit {
         let named = |id: &String| *id == token.id || Some(id) == token.event_id.as_ref();
         self.ids.is_empty() || self.ids.iter().any(named)
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Parked {
+    /// At most so many tokens, 1 to 1000
+    #[arg(long, value_name = "N", default_value = "50",
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub(super) limit: usize,
+
+    /// Only what arrived after the token at this position: the `position` of the last one you have seen
+    #[arg(long, value_name = "POSITION", default_value = "0", hide_default_value = true)]
+    pub(super) after: i64,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,11 @@
-//! `list`, `show` and `stats`: nothing is changed.
+//! `list`, `show`, `parked` and `stats`: nothing is changed.
 
 use anstyle::Style;
 use chrono::{DateTime, Utc};
 use idnow_webhooks::store::{Backlog, EventFilter, EventState, EventStore, StoredEvent};
 use serde::Serialize;
 
-use super::arguments::List;
+use super::arguments::{List, Parked};
 use super::{Failure, Output, table, text};
 
 const DIM: Style = Style::new().dimmed();
@@ -30,7 +30,7 @@ pub(super) async fn list(
         output.text("There are no such events.")?;
         return Ok(true);
     };
-    output.text(&table::table(&events, now, output.width()))?;
+    output.text(&table::events(&events, now, output.width()))?;
     if more {
         output.text(&format!("{DIM}There are more: add --before {}{DIM:#}", oldest.position))?;
     }
@@ -86,6 +86,31 @@ fn sheet(event: &StoredEvent, now: DateTime<Utc>) -> String {
 /// JSON, in lines of its own below its label.
 fn block(document: &str) -> String {
     format!("\n{}", text::pretty(document))
+}
+
+pub(super) async fn parked(
+    store: &dyn EventStore,
+    Parked { limit, after }: &Parked,
+    now: DateTime<Utc>,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    // As above.
+    let mut tokens = store.parked(*after, limit + 1).await?;
+    let more = tokens.len() > *limit;
+    tokens.truncate(*limit);
+    if output.is_json() {
+        output.document(&tokens)?;
+        return Ok(true);
+    }
+    let Some(last) = tokens.last() else {
+        output.text("There are no such tokens.")?;
+        return Ok(true);
+    };
+    output.text(&table::parked(&tokens, now, output.width()))?;
+    if more {
+        output.text(&format!("{DIM}There are more: add --after {}{DIM:#}", last.position))?;
+    }
+    Ok(true)
 }
 
 #[derive(Serialize)]

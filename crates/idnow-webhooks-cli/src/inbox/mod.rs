@@ -38,6 +38,7 @@ pub(crate) async fn run(Arguments { store, json, command }: Arguments) -> Result
         Command::RetryDead { limit } => change::retry_dead(&*store, limit, output).await,
         Command::Admit(admit) => admit::run(store, &admit, output).await,
         Command::Purge(purge) => change::purge(&*store, &purge, &source, output).await,
+        Command::Parked(parked) => look::parked(&*store, &parked, now(), output).await,
         Command::Stats => look::stats(&*store, output).await,
     }
 }

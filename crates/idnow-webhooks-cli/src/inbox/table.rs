@@ -1,11 +1,11 @@
-//! The table of events.
+//! The tables of events and of parked tokens.
 
 use chrono::{DateTime, Utc};
 use comfy_table::presets::NOTHING;
 use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table, Width,
 };
-use idnow_webhooks::store::{EventState, StoredEvent};
+use idnow_webhooks::store::{EventState, ParkedToken, StoredEvent};
 
 use super::text;
 
@@ -23,22 +23,9 @@ const LABEL: u16 = 36;
 const SOME_ERROR: u16 = 18;
 
 /// The events, one in a line, without a line feed at the end. `width` is the terminal's; without it nothing is cut.
-pub(super) fn table(events: &[StoredEvent], now: DateTime<Utc>, width: Option<u16>) -> String {
-    let mut table = Table::new();
-    // Whether there are colours is decided where all of it is printed.
-    table.load_style(NOTHING).force_no_tty().enforce_styling();
-    table.style_text_only();
-    // No cell contains this: so texts are cut at the width, and not at the last word that fits.
-    table.set_delimiter('\0');
-    table.set_header(
-        ["STATE", "AGE", "EVENT", "NAME", "SESSION", "SEQ", "RUNS", "ERROR"]
-            .map(|title| Cell::new(title).add_attribute(Attribute::Dim)),
-    );
-    for event in events {
-        let mut row = cells(event, now);
-        row.max_height(1);
-        table.add_row(row);
-    }
+pub(super) fn events(events: &[StoredEvent], now: DateTime<Utc>, width: Option<u16>) -> String {
+    let titles = ["STATE", "AGE", "EVENT", "NAME", "SESSION", "SEQ", "RUNS", "ERROR"];
+    let mut table = table(titles, events.iter().map(|event| cells(event, now)));
     let no_errors = events.iter().all(|event| event.error.is_none());
     let wanted: Vec<_> = table.column_max_content_widths().into_iter().enumerate().map(wanted).collect();
     let all = wanted.iter().fold(0_u16, |all, width| all.saturating_add(*width));
@@ -59,6 +46,52 @@ pub(super) fn table(events: &[StoredEvent], now: DateTime<Utc>, width: Option<u1
         };
         column.set_constraint(constraint);
     }
+    lines(table, width)
+}
+
+/// The tokens, as the [events]. Everything but the reason is shown whole.
+pub(super) fn parked(tokens: &[ParkedToken], now: DateTime<Utc>, width: Option<u16>) -> String {
+    let titles = ["AGE", "ID", "CODE", "EVENT", "REASON"];
+    let reason = titles.len() - 1;
+    let mut table = table(
+        titles,
+        tokens.iter().map(|token| {
+            let ParkedToken { id, code, event_id, reason, .. } = token;
+            let event = event_id.as_deref().unwrap_or("-");
+            let mut row = Row::from([text::age(token.received_at, now)]);
+            for cell in [id, code, event, reason] {
+                row.add_cell(Cell::new(text::line(cell)));
+            }
+            row
+        }),
+    );
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding(if index == reason { (0, 0) } else { (0, GAP) });
+        column.set_constraint(if index == reason && width.is_some() {
+            ColumnConstraint::LowerBoundary(Width::Fixed(6))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
+    }
+    lines(table, width)
+}
+
+fn table<const COLUMNS: usize>(titles: [&str; COLUMNS], rows: impl Iterator<Item = Row>) -> Table {
+    let mut table = Table::new();
+    // Whether there are colours is decided where all of it is printed.
+    table.load_style(NOTHING).force_no_tty().enforce_styling();
+    table.style_text_only();
+    // No cell contains this: so texts are cut at the width, and not at the last word that fits.
+    table.set_delimiter('\0');
+    table.set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Dim)));
+    for mut row in rows {
+        row.max_height(1);
+        table.add_row(row);
+    }
+    table
+}
+
+fn lines(mut table: Table, width: Option<u16>) -> String {
     if let Some(width) = width {
         table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
     }

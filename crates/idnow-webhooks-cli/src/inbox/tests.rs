@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use idnow_webhooks::store::{
-    Claim, EventFilter, EventState, EventStore, Evidence, MemoryStore, NewEvent, SessionOrder, StoreError,
-    StoredEvent,
+    Claim, EventFilter, EventState, EventStore, Evidence, MemoryStore, NewEvent, ParkLimits, ParkedToken,
+    SessionOrder, StoreError, StoredEvent,
 };
 use idnow_webhooks_testkit::SampleEvent;
 
-use super::arguments::List;
+use super::arguments::{List, Parked};
 use super::output::{Output, Progress};
 use super::source::Source;
 use super::{change, look, now, table, text};
@@ -47,7 +47,7 @@ fn lines(text: &str) -> Vec<&str> {
 fn a_wide_terminal_shows_all_columns_and_cuts_the_error() {
     let error = "the handler failed: the database of the shop is not there, connection refused at last";
     let events = [event(2, EventState::Dead, Some(error)), event(1, EventState::Completed, None)];
-    let coloured = table::table(&events, now(), Some(150));
+    let coloured = table::events(&events, now(), Some(150));
     assert!(coloured.contains("\u{1b}["), "colours");
     assert_eq!(
         lines(&plain(&coloured)),
@@ -62,7 +62,7 @@ fn a_wide_terminal_shows_all_columns_and_cuts_the_error() {
 #[test]
 fn a_narrow_terminal_leaves_the_session_out_and_keeps_the_id_whole() {
     let events = [event(2, EventState::Dead, Some(&"x".repeat(4000))), event(1, EventState::Running, None)];
-    let shown = plain(&table::table(&events, now(), Some(80)));
+    let shown = plain(&table::events(&events, now(), Some(80)));
     for line in lines(&shown) {
         assert!(line.chars().count() <= 80, "{line:?}");
     }
@@ -73,14 +73,14 @@ fn a_narrow_terminal_leaves_the_session_out_and_keeps_the_id_whole() {
 
 #[test]
 fn without_errors_their_room_is_used() {
-    let shown = plain(&table::table(&[event(1, EventState::Waiting, None)], now(), Some(80)));
+    let shown = plain(&table::events(&[event(1, EventState::Waiting, None)], now(), Some(80)));
     assert!(!shown.contains("ERROR") && shown.contains("session.completed"), "{shown}");
 }
 
 #[test]
 fn a_pipe_gets_everything_whole() {
     let error = "x".repeat(4000);
-    let shown = plain(&table::table(&[event(1, EventState::Dead, Some(&error))], now(), None));
+    let shown = plain(&table::events(&[event(1, EventState::Dead, Some(&error))], now(), None));
     assert!(shown.contains(&error) && shown.contains(SESSION));
 }
 
@@ -90,11 +90,64 @@ fn hostile_texts_do_not_reach_the_terminal() {
     hostile.name = Some("\u{1b}]0;title\u{7}".into());
     hostile.session_id = Some("a\u{200b}b".into());
     for width in [None, Some(200)] {
-        let shown = plain(&table::table(&[hostile.clone()], now(), width));
+        let shown = plain(&table::events(&[hostile.clone()], now(), width));
         assert_eq!(lines(&shown).len(), 2);
         assert!(!shown.contains(|c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}".contains(c)));
         assert!(shown.contains(r"\u{1b}[2Jgone\u{9b}31m\r\nnew\u{202e}line"), "{shown}");
     }
+}
+
+fn token(number: i64, reason: &str) -> ParkedToken {
+    ParkedToken {
+        event_id: Some(format!("00000000-0000-4000-8000-{number:012}")),
+        code: "wrong_audience".into(),
+        reason: reason.into(),
+        ..ParkedToken::new(
+            format!("id-{number}"),
+            Evidence::new("aaa.bbb.ccc", None),
+            now() - TimeDelta::seconds(200),
+        )
+    }
+}
+
+#[test]
+fn a_table_of_parked_tokens_cuts_the_reason() {
+    let mut unknown = token(2, "no \u{1b}[2J \n id");
+    (unknown.event_id, unknown.code) = (None, "\u{202e}".into());
+    let tokens = [token(1, "expected https://a.example/webhooks, and it is for https://b.example"), unknown];
+    let shown = plain(&table::parked(&tokens, now(), Some(95)));
+    assert_eq!(
+        lines(&shown),
+        [
+            "AGE  ID    CODE            EVENT                                 REASON",
+            "3m   id-1  wrong_audience  00000000-0000-4000-8000-000000000001  expected https://a.example/we…",
+            "3m   id-2  \\u{202e}        -                                     no \\u{1b}[2J \\n id",
+        ]
+    );
+    let whole = plain(&table::parked(&tokens, now(), None));
+    assert!(whole.contains(&tokens[0].reason) && lines(&whole).len() == 3, "{whole}");
+    for text in [shown, whole] {
+        assert!(!text.contains("aaa.bbb.ccc"));
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_parked_tokens_says_how_to_see_more() {
+    let store = MemoryStore::new();
+    for number in 1..=3 {
+        store.park(token(number, "a reason"), ParkLimits::default()).await.unwrap();
+    }
+    let paper = Paper::default();
+    let output = &mut Output::test(paper.clone(), None, false);
+    look::parked(&store, &Parked { limit: 2, after: 0 }, now(), output).await.unwrap();
+    let shown = paper.text();
+    assert!(shown.contains("id-1") && shown.contains("id-2") && !shown.contains("id-3"), "{shown}");
+    assert_eq!(shown.lines().last().unwrap(), "There are more: add --after 2");
+    look::parked(&store, &Parked { limit: 2, after: 2 }, now(), output).await.unwrap();
+    let shown = paper.text();
+    assert!(lines(&shown).len() == 2 && shown.contains("id-3"), "{shown}");
+    look::parked(&store, &Parked { limit: 2, after: 3 }, now(), output).await.unwrap();
+    assert_eq!(paper.text(), "There are no such tokens.\n");
 }
 
 #[test]

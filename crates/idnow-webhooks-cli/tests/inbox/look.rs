@@ -109,34 +109,76 @@ async fn one_event_is_shown_with_its_document_laid_out() {
     assert_eq!(serde_json::from_str::<Value>(document).unwrap(), event.data());
 }
 
+/// The oldest first, page by page, and never the token, which is good for an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_tokens_are_listed_and_never_shown() {
+    let inbox = Inbox::new().await;
+    assert_eq!(inbox.run(&["parked"]).done(), "There are no such tokens.\n");
+    assert_eq!(inbox.run(&["parked", "--json"]).json(), json!([]));
+    for id in ["first", "second", "third"] {
+        inbox.parked(id).await;
+    }
+    let table = inbox.run(&["parked", "--limit", "2"]).done();
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 4, "{table}");
+    assert!(lines[0].starts_with("AGE ") && lines[0].ends_with(" REASON"), "{table}");
+    assert!(lines[1].contains("first") && lines[2].contains("second"), "{table}");
+    assert!(lines[1].contains("wrong_audience") && lines[1].ends_with(r"seen b\u{1b}[2J"), "{table}");
+    let after = lines[3].strip_prefix("There are more: add --after ").unwrap();
+
+    let json = inbox.run(&["parked", "--json", "--after", after]).json();
+    assert_eq!(
+        json,
+        json!([{
+            "position": json[0]["position"].as_i64().unwrap(),
+            "id": "third",
+            "issuer": "https://issuer.example",
+            "audience": "b",
+            "eventId": "event of third",
+            "eventName": null,
+            "code": "wrong_audience",
+            "reason": r"expected a, seen b\u{1b}[2J",
+            "receivedAt": "2026-01-08T08:35:39Z",
+        }])
+    );
+    for shown in [table, json.to_string(), inbox.run(&["parked"]).done()] {
+        assert!(!shown.contains("aaa.bbb.ccc") && !shown.contains("RSA"), "{shown}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stats_count_what_is_there() {
     let inbox = Inbox::new().await;
     assert_eq!(
         inbox.run(&["stats", "--json"]).json(),
-        json!({ "waiting": 0, "running": 0, "dead": 0, "oldestWaiting": null, "completed": 0 })
+        json!({ "waiting": 0, "running": 0, "dead": 0, "parked": 0, "oldestWaiting": null, "completed": 0 })
     );
     inbox.completed(&SampleEvent::created()).await;
     inbox.completed(&SampleEvent::created()).await;
     inbox.dead(&SampleEvent::created(), "no").await;
     inbox.running(&SampleEvent::created()).await;
     inbox.waiting(&SampleEvent::created()).await;
+    inbox.parked("1").await;
     let mut stats = inbox.run(&["--json", "stats"]).json();
     let oldest = stats["oldestWaiting"].take().as_f64().unwrap();
     assert!((0.0..60.0).contains(&oldest), "{oldest}");
     assert_eq!(
         stats,
-        json!({ "waiting": 1, "running": 1, "dead": 1, "oldestWaiting": null, "completed": 2 })
+        json!({ "waiting": 1, "running": 1, "dead": 1, "parked": 1, "oldestWaiting": null, "completed": 2 })
     );
     let text = inbox.run(&["stats"]).done();
-    assert!(text.starts_with("waiting    1 (the oldest for ") && text.ends_with("dead       1\n"), "{text}");
+    assert!(
+        text.starts_with("waiting    1 (the oldest for ") && text.ends_with("dead       1\nparked     1\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_seen_enough_is_no_error() {
     let inbox = Inbox::new().await;
     inbox.waiting(&SampleEvent::created()).await;
-    for arguments in [&["list"][..], &["list", "--json"], &["stats"]] {
+    inbox.parked("1").await;
+    for arguments in [&["list"][..], &["list", "--json"], &["parked"], &["stats"]] {
         let mut command = command();
         command.arg("--store").arg(format!("sqlite:{}", inbox.path().display())).args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

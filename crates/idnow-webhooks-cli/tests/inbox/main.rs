@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use idnow_webhooks::sqlite::SqliteStore;
 use idnow_webhooks::store::{
-    Claim, EventStore, Evidence, Insertion, Lease, NewEvent, Retention, SessionOrder,
+    Claim, EventStore, Evidence, Insertion, Lease, NewEvent, ParkLimits, ParkedToken, Retention, SessionOrder,
 };
 use idnow_webhooks_testkit::SampleEvent;
 use serde_json::Value;
@@ -70,6 +70,19 @@ impl Inbox {
         let lease = self.running(event).await;
         self.store.bury(&lease, error).await.unwrap();
         lease.event_id.to_string()
+    }
+
+    async fn parked(&self, id: &str) {
+        let evidence = Evidence::new("aaa.bbb.ccc", Some(r#"{"kty":"RSA"}"#.into()));
+        let token = ParkedToken {
+            issuer: "https://issuer.example".into(),
+            audience: "b".into(),
+            event_id: Some(format!("event of {id}")),
+            code: "wrong_audience".into(),
+            reason: "expected a, seen b\u{1b}[2J".into(),
+            ..ParkedToken::new(id, evidence, "2026-01-08T08:35:39Z".parse().unwrap())
+        };
+        self.store.park(token, ParkLimits::default()).await.unwrap();
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {

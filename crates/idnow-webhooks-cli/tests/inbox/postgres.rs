@@ -1,7 +1,10 @@
 use std::time::Duration;
 
+use chrono::DateTime;
 use idnow_webhooks::postgres::PostgresStore;
-use idnow_webhooks::store::{Claim, EventState, EventStore, NewEvent, SessionOrder};
+use idnow_webhooks::store::{
+    Claim, EventState, EventStore, Evidence, NewEvent, ParkLimits, ParkedToken, SessionOrder,
+};
 use idnow_webhooks_private_postgres::PrivatePostgres;
 use idnow_webhooks_testkit::SampleEvent;
 use serde_json::json;
@@ -37,6 +40,10 @@ async fn a_database_is_looked_after_like_a_file() {
     assert_eq!(purge("100000years"), json!({ "purged": 0 }), "no time is too long");
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert_eq!(purge("0s"), json!({ "purged": 1 }));
+    let token = ParkedToken::new("1", Evidence::new("aaa.bbb.ccc", None), DateTime::UNIX_EPOCH);
+    store.park(token, ParkLimits::default()).await.unwrap();
+    assert_eq!(run(&url, &["parked", "--json"]).json()[0]["id"], "1");
     let stats = run(&url, &["stats", "--json"]).json();
     assert_eq!((&stats["waiting"], &stats["dead"], &stats["completed"]), (&json!(2), &json!(0), &json!(0)));
+    assert_eq!(stats["parked"], json!(1));
 }

@@ -4,12 +4,13 @@ use idnow_webhooks_testkit::SampleEvent;
 
 use super::{Inbox, Ran, command, run};
 
-const COMMANDS: [&[&str]; 6] = [
+const COMMANDS: [&[&str]; 7] = [
     &["list"],
     &["show", "x"],
     &["retry", "x"],
     &["retry-dead"],
     &["purge", "--older-than", "1d", "--yes"],
+    &["parked"],
     &["stats", "--json"],
 ];
 
@@ -166,7 +167,7 @@ fn a_password_is_never_printed() {
 fn the_help_has_examples() {
     let help = run("sqlite:x.db", &["--help"]).done();
     assert!(help.contains("idnow-webhooks inbox list --state dead") && help.contains("Exit codes"), "{help}");
-    for name in ["list", "show", "retry", "retry-dead", "purge", "stats"] {
+    for name in ["list", "show", "retry", "retry-dead", "purge", "parked", "stats"] {
         assert!(help.contains(&format!("\n  {name} ")), "{name} in {help}");
         assert!(run("sqlite:x.db", &[name, "--help"]).done().contains("Usage: idnow-webhooks inbox"));
     }

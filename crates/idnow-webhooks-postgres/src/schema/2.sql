@@ -25,3 +25,18 @@ CREATE TABLE idnow_webhooks_parked (
 CREATE UNIQUE INDEX idnow_webhooks_parked_key ON idnow_webhooks_parked (key);
 CREATE INDEX idnow_webhooks_parked_origin ON idnow_webhooks_parked (origin, position);
 CREATE INDEX idnow_webhooks_parked_stored_at ON idnow_webhooks_parked (stored_at);
+
+-- The receiver's role need not be the one that makes the tables: whoever may use the others may use this one.
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT privilege_type AS privilege,
+            CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS role
+        FROM pg_class, aclexplode(relacl)
+        WHERE oid = 'idnow_webhooks_states'::regclass
+    LOOP
+        EXECUTE format('GRANT %s ON idnow_webhooks_parked TO %s', granted.privilege, granted.role);
+    END LOOP;
+END $$;

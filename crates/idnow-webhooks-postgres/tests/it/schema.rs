@@ -156,6 +156,28 @@ async fn the_right_to_make_tables_is_needed_only_once() {
     store.transaction_under(&claimed.lease).await.unwrap().commit().await.unwrap();
 }
 
+/// Whoever brings the tables up to date, the receiver's own role goes on with all of them.
+#[tokio::test]
+async fn rights_on_the_tables_of_version_1_are_those_on_the_new_one() {
+    let url = database().await;
+    let pool = pool(&url).await;
+    run(&pool, include_str!("version_1.sql")).await;
+    let rights = "CREATE ROLE \"a Clerk\" LOGIN PASSWORD 'clerk'; REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+        GRANT SELECT, INSERT, UPDATE, DELETE
+            ON idnow_webhooks_events, idnow_webhooks_states, idnow_webhooks_schema TO \"a Clerk\";
+        GRANT SELECT ON idnow_webhooks_states TO PUBLIC";
+    run(&pool, rights).await;
+    drop(PostgresStore::connect(&url).await.unwrap());
+    let (_, address) = url.split_once('@').unwrap();
+    let store = PostgresStore::connect(&format!("postgres://a%20Clerk:clerk@{address}")).await.unwrap();
+    assert_eq!(store.park(token("1"), ParkLimits::default()).await.unwrap(), ParkOutcome::New { dropped: 0 });
+    assert_eq!(store.backlog().await.unwrap().parked, 1);
+    assert!(store.unpark("1").await.unwrap());
+    let public = "SELECT count(*) FROM information_schema.table_privileges
+        WHERE table_name = 'idnow_webhooks_parked' AND grantee = 'PUBLIC' AND privilege_type = 'SELECT'";
+    assert_eq!(number(&pool, public).await, 1);
+}
+
 #[tokio::test]
 async fn errors_at_start_say_why_and_not_the_password() {
     let url = database().await;
