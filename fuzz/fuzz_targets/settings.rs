@@ -2,11 +2,13 @@
 //! secret is told.
 //!
 //! Entries are separated by the byte 0x1e. The first byte of an entry names a variable (`A` is the first one of
-//! `VARIABLES`) and the rest is its value; after `=` the rest is `NAME=value`.
+//! `VARIABLES`) and the rest is its value; after `=` the rest is `NAME=value`. The value of a variable that names a file is
+//! what the file holds.
 
 #![no_main]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use idnow_webhooks::Settings;
 use idnow_webhooks::settings::{Keys, Store, VARIABLES};
@@ -27,11 +29,23 @@ fn entry(text: &str) -> Option<(String, String)> {
     Some((variable.name.to_owned(), text[first.len_utf8()..].to_owned()))
 }
 
+const FILES: [&str; 3] = ["IDNOW_WEBHOOK_SECRET_FILE", "IDNOW_REQUIRED_HEADERS_FILE", "IDNOW_STORE_FILE"];
+
+/// In the one place of this process for it, so that nothing is left but three files.
+fn file(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("idnow-webhooks-fuzz-{}-{name}", std::process::id()))
+}
+
 /// Puts the mark where the secret of this variable would be. `None` if there is no place for one.
 fn marked(name: &str, value: &str) -> Option<String> {
     match name {
-        "IDNOW_WEBHOOK_SECRET" | "IDNOW_REQUIRED_HEADERS" => Some(format!("{value}{MARK}")),
-        "IDNOW_STORE" if value.trim().starts_with("postgres") => Some(format!("{value}{MARK}")),
+        "IDNOW_WEBHOOK_SECRET"
+        | "IDNOW_WEBHOOK_SECRET_FILE"
+        | "IDNOW_REQUIRED_HEADERS"
+        | "IDNOW_REQUIRED_HEADERS_FILE" => Some(format!("{value}{MARK}")),
+        "IDNOW_STORE" | "IDNOW_STORE_FILE" if value.trim().starts_with("postgres") => {
+            Some(format!("{value}{MARK}"))
+        }
         "IDNOW_JWKS_URL" | "IDNOW_ISSUER" => {
             let place = value.find(['@', '?', '#'])?;
             let place = if value[place..].starts_with('@') { place } else { place + 1 };
@@ -65,19 +79,24 @@ fn check(settings: &Settings, variables: &BTreeMap<String, String>) {
     let is_set = |name: &str| variables.get(name).is_some_and(|value| !value.trim().is_empty());
     assert_eq!(is_set("IDNOW_ALLOWED_IPS"), !settings.allowed_ips.is_empty());
     assert_eq!(is_set("IDNOW_TRUSTED_PROXIES"), !settings.trusted_proxies.is_empty());
-    assert_eq!(is_set("IDNOW_REQUIRED_HEADERS"), !settings.required_headers.is_empty());
+    let in_either = |name: &str| is_set(name) || is_set(&format!("{name}_FILE"));
+    assert_eq!(in_either("IDNOW_REQUIRED_HEADERS"), !settings.required_headers.is_empty());
+    assert_eq!(is_set("IDNOW_EXPECTED_FLOWS"), !settings.expected_flows.is_empty());
+    assert_eq!(is_set("IDNOW_MAX_AGE_SECONDS"), settings.max_age.is_some());
     assert_eq!(is_set("IDNOW_EXPECTED_ENVIRONMENT"), settings.expected_environment.is_some());
     assert!(!settings.monitor_allowed_ips || is_set("IDNOW_ALLOWED_IPS"));
     assert!(!settings.audiences.is_empty() && settings.audiences.iter().all(|audience| !audience.is_empty()));
     assert!(!settings.issuer.is_empty());
     assert!(settings.trusted_proxies.iter().all(|range| range.prefix_len() > 0));
     assert!(settings.leeway.as_secs() <= 600 && settings.answer_deadline.as_secs() <= 60);
+    assert!(settings.handler_limit.is_none_or(|limit| limit >= settings.answer_deadline));
+    assert!(!settings.lease.is_zero() && settings.store_pool > 0 && !settings.max_lifetime.is_zero());
     assert!((1024..=16 * 1024 * 1024).contains(&settings.max_body_bytes));
     assert!(settings.path.starts_with('/') && settings.path.is_ascii());
     assert!(!settings.algorithms.is_empty());
     let shared = matches!(settings.keys, Keys::Secrets(_));
     assert!(settings.algorithms.iter().all(|algorithm| algorithm.is_hmac() == shared), "never both kinds");
-    assert_eq!(is_set("IDNOW_WEBHOOK_SECRET"), shared);
+    assert_eq!(in_either("IDNOW_WEBHOOK_SECRET"), shared);
     match &settings.keys {
         Keys::Url(url) => assert!(is_safe(url), "{url}"),
         Keys::Discovery => assert!(is_safe(&settings.issuer), "{}", settings.issuer),
@@ -108,7 +127,10 @@ fuzz_target!(|text: &str| {
         ("IDNOW_AUDIENCE", "https://a.example/"),
         ("IDNOW_STORE", "memory"),
     ] {
-        variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        // The one that names a file would contradict it.
+        if !variables.contains_key(&format!("{name}_FILE")) {
+            variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
     }
     let mut planted = false;
     for (name, value) in &mut variables {
@@ -120,7 +142,15 @@ fuzz_target!(|text: &str| {
             *value = marked;
         }
     }
-    let told = match Settings::from_variables(variables.clone()) {
+    let mut given = variables.clone();
+    for (name, content) in &mut given {
+        if FILES.contains(&name.as_str()) && !content.trim().is_empty() {
+            let path = file(name);
+            std::fs::write(&path, &*content).expect("a file");
+            *content = path.to_str().expect("a path in UTF-8").to_owned();
+        }
+    }
+    let told = match Settings::from_variables(given) {
         Ok(settings) => {
             check(&settings, &variables);
             assert!(

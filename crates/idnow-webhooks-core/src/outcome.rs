@@ -172,43 +172,47 @@ impl Refusal {
     /// The status and the machine code of the answer: the one table.
     fn row(&self) -> (StatusCode, &'static str) {
         match self {
+            // All final answers. Either the request holds no token that could be read, now or later,
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::Admission(AdmissionError::Header(_)) => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            // The server or the proxy is set up wrongly, which can be mended before the provider gives up.
-            Self::Admission(AdmissionError::NoPeerAddress | AdmissionError::Forwarded { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "source_unknown")
-            }
-            Self::Admission(_) => (StatusCode::FORBIDDEN, "source_not_allowed"),
             Self::Encoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::AmbiguousToken => (StatusCode::BAD_REQUEST, "malformed_token"),
-            Self::Token(error) => (token_status(error), error.code()),
+            Self::AmbiguousToken | Self::Token(VerifyError::Malformed(_)) => {
+                (StatusCode::BAD_REQUEST, "malformed_token")
+            }
+            // or the operator's own lists exclude it,
+            Self::Admission(AdmissionError::NotAllowed(_)) => (StatusCode::FORBIDDEN, "source_not_allowed"),
+            Self::Admission(AdmissionError::Header(_)) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            // or the provider's keys prove that none of them has signed it,
+            Self::Token(error @ (VerifyError::Signature { .. } | VerifyError::Algorithm { .. })) => {
+                (StatusCode::UNAUTHORIZED, error.code())
+            }
+            // or the user's own handler says so.
             Self::Handler(error) if error.is_permanent() => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused")
             }
             Self::Buried => (StatusCode::UNPROCESSABLE_ENTITY, "handler_refused"),
-            Self::Handler(_) | Self::NoHandlers => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
-            // Says nothing about the next attempt.
+
+            // Everything else is asked for again. The server or the proxy is set up wrongly,
+            Self::Admission(AdmissionError::NoPeerAddress | AdmissionError::Forwarded { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "source_unknown")
+            }
+            // the body may come in time the next time,
             Self::Incomplete => (StatusCode::SERVICE_UNAVAILABLE, "body_incomplete"),
+            // the key may be published by then,
             Self::KeysUnavailable { .. } | Self::KeysTooSlow(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable")
             }
+            // a setting or a clock may be corrected by then,
+            Self::Token(
+                error @ (VerifyError::UnknownKey { .. } | VerifyError::Claims(_) | VerifyError::Mismatch(_)),
+            ) => (StatusCode::SERVICE_UNAVAILABLE, error.code()),
+            // or what happens here may work.
+            Self::Handler(_) | Self::NoHandlers => (StatusCode::SERVICE_UNAVAILABLE, "handler_failed"),
             Self::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, "event_unreadable"),
             Self::InProgress => (StatusCode::SERVICE_UNAVAILABLE, "in_progress"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Deadline(_) => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
-        }
-    }
-}
-
-/// A final answer only for what the provider's key has proven not to have signed.
-fn token_status(error: &VerifyError) -> StatusCode {
-    match error {
-        VerifyError::Malformed(_) => StatusCode::BAD_REQUEST,
-        VerifyError::Algorithm { .. } | VerifyError::Signature { .. } => StatusCode::UNAUTHORIZED,
-        VerifyError::UnknownKey { .. } | VerifyError::Claims(_) | VerifyError::Mismatch(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
         }
     }
 }

@@ -263,14 +263,14 @@ fn filter() {
 #[cfg(feature = "program")]
 #[tokio::test]
 async fn programs() {
-    use idnow_webhooks::program::{Log, LogWriter, RustLogError, Server, TimedStream, Tls, stop_signal};
+    use idnow_webhooks::program::{Log, LogError, LogWriter, Server, TimedStream, Tls, stop_signal};
 
     shared::<Log>();
     cloned::<LogWriter>();
     shared::<Server>();
     cloned::<Tls>();
     shared::<TimedStream<tokio::net::TcpStream>>();
-    error::<RustLogError>();
+    error::<LogError>();
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     sent(server.serve(axum::Router::new(), stop_signal()));
 }

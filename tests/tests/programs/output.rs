@@ -69,7 +69,8 @@ async fn lines_that_nobody_took_are_dropped_and_counted() {
         let world = world();
         let (reader, writer) = pipe().unwrap();
         let running = start(program, &world, |command| {
-            command.stderr(writer);
+            // At INFO, what is refused again and again is only counted.
+            command.stderr(writer).env("RUST_LOG", "info,idnow_webhooks=debug");
         });
         let mut clients = JoinSet::new();
         for _ in 0..8 {

@@ -186,6 +186,7 @@ macro_rules! subject {
                     large_evidence_comes_back_whole,
                     by_many_at_once,
                     by_many_at_once_within_the_limits,
+                    page_by_page_while_many_are_parked,
                     unparked_by_many_at_once,
                     beside_insertions,
                     what_one_parks_the_other_reads,

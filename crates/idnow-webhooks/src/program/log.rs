@@ -72,17 +72,10 @@ struct Shared {
     dropped_lines: AtomicU64,
 }
 
-/// `RUST_LOG` cannot be read.
-#[derive(Debug)]
-pub struct RustLogError(String);
-
-impl fmt::Display for RustLogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for RustLogError {}
+/// The log cannot be installed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LogError(String);
 
 impl Log {
     /// Writes to standard error.
@@ -105,10 +98,12 @@ impl Log {
     }
 
     /// Logs what `RUST_LOG` says, or else `default`, such as `info`, from now on and for good; panics, too, which would
-    /// otherwise be written to standard error directly. Call it once.
-    pub fn install(&self, default: &str) -> Result<(), RustLogError> {
+    /// otherwise be written to standard error directly.
+    ///
+    /// It fails if `RUST_LOG` cannot be read, with a message that names it, or if the process has a log already.
+    pub fn install(&self, default: &str) -> Result<(), LogError> {
         let wrong = |error: &dyn fmt::Display| {
-            RustLogError(format!("RUST_LOG: {error}; write it as {default},hyper=debug"))
+            LogError(format!("RUST_LOG: {error}; write it as {default},hyper=debug"))
         };
         let directive: Directive = default.parse().map_err(|error| wrong(&error))?;
         let filter = EnvFilter::builder().with_default_directive(directive).from_env();
@@ -119,7 +114,8 @@ impl Log {
             // It would use `eprintln!`.
             .log_internal_errors(false)
             .with_writer(self.writer())
-            .init();
+            .try_init()
+            .map_err(|error| LogError(format!("the process has a log already: {error}")))?;
         std::panic::set_hook(Box::new(|panic| {
             let message = panic.payload_as_str().unwrap_or("no text");
             let location = panic.location().map(display);

@@ -16,7 +16,7 @@ mod stream;
 
 use std::future::pending;
 
-pub use log::{Log, LogWriter, RustLogError};
+pub use log::{Log, LogError, LogWriter};
 pub use server::{Server, Tls};
 pub use stream::TimedStream;
 

@@ -353,6 +353,35 @@ pub(crate) async fn by_many_at_once_within_the_limits(on: Stage) {
     assert!(found.is_sorted_by_key(|token| token.position));
 }
 
+/// Whoever goes by the position of the last one he has seen misses none, however many replicas park meanwhile.
+pub(crate) async fn page_by_page_while_many_are_parked(on: Stage) {
+    const EACH: usize = 60;
+    let mut parks = Vec::new();
+    for replica in 0..6 {
+        let store = on.another().await;
+        parks.push(tokio::spawn(async move {
+            for number in 0..EACH {
+                let token = token(&format!("{replica}/{number}"));
+                // The lock on a file is not fair: it may fail one for too long.
+                while store.park(token.clone(), ParkLimits::default()).await.is_err() {}
+            }
+        }));
+    }
+    let (mut after, mut seen) = (0, 0);
+    loop {
+        let all = parks.iter().all(tokio::task::JoinHandle::is_finished);
+        let page = on.store.parked(after, 100).await.unwrap();
+        seen += page.len();
+        match page.last() {
+            Some(last) => after = last.position,
+            None if all => break,
+            None => tokio::task::yield_now().await,
+        }
+    }
+    at_once(parks.into_iter().map(|park| async { park.await.unwrap() })).await;
+    assert_eq!(seen, 6 * EACH);
+}
+
 /// Two operators admit the same token: one of them has it.
 pub(crate) async fn unparked_by_many_at_once(on: Stage) {
     let other = on.another().await;
