@@ -17,8 +17,9 @@ use idnow_webhooks::keys::{
     UnusableKey, VerificationKey,
 };
 use idnow_webhooks::store::{
-    Backlog, ClaimedEvent, EventFilter, EventStore, Evidence, Lease, MemoryStore, NewEvent, Order, Replay,
-    Retention, RetentionTooShort, SessionOrder, StoreError, StoredEvent,
+    Backlog, ClaimedEvent, EventFilter, EventStore, Evidence, Lease, MemoryStore, NewEvent, Order,
+    ParkLimits, ParkOutcome, ParkedToken, Replay, Retention, RetentionTooShort, SessionOrder, StoreError,
+    StoredEvent,
 };
 use idnow_webhooks::{
     Admission, AdmissionError, Admitted, Backoff, Clock, EventRouter, Failure, ForwardedError, HandlerError,
@@ -89,6 +90,9 @@ fn what_events_say_can_be_shared_and_shown() {
     cloned::<Replay>();
     cloned::<Retention>();
     cloned::<Backlog>();
+    cloned::<ParkedToken>();
+    cloned::<ParkLimits>();
+    cloned::<ParkOutcome>();
 }
 
 #[test]
