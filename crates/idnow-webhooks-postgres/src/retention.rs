@@ -11,7 +11,8 @@ use crate::operators::limit;
 use crate::work::{Alone, LIMIT, Work, micros, within};
 
 const PURGED: &str = "idnow_webhooks_purged_total";
-const DROPPED: &str = "idnow_webhooks_parked_dropped_total";
+/// As the receiver counts it that drops older tokens for newer ones.
+const PARKED: &str = "idnow_webhooks_parked_total";
 /// The most rows that one statement forgets.
 pub(crate) const STEP: usize = 500;
 /// Between two looks.
@@ -89,6 +90,6 @@ pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
 fn note_dropped(dropped: u64) {
     if dropped > 0 {
         tracing::warn!(dropped, "parked tokens were dropped, because nobody has admitted them within 7 days");
-        metrics::counter!(DROPPED).increment(dropped);
+        metrics::counter!(PARKED, "result" => "dropped").increment(dropped);
     }
 }

@@ -10,7 +10,8 @@ use crate::unit::Work;
 use crate::writer::Task;
 
 const PURGED: &str = "idnow_webhooks_purged_total";
-const DROPPED: &str = "idnow_webhooks_parked_dropped_total";
+/// As the receiver counts it that drops older tokens for newer ones.
+const PARKED: &str = "idnow_webhooks_parked_total";
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Between two steps, so that insertions get more of the disk than this.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -43,7 +44,7 @@ pub(crate) async fn keep(queue: mpsc::WeakSender<Task>, retention: Retention) {
 fn note_dropped(dropped: u64) {
     if dropped > 0 {
         tracing::warn!(dropped, "parked tokens were dropped, because nobody has admitted them within 7 days");
-        metrics::counter!(DROPPED).increment(dropped);
+        metrics::counter!(PARKED, "result" => "dropped").increment(dropped);
     }
 }
 

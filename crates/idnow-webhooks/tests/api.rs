@@ -18,7 +18,8 @@ use idnow_webhooks::keys::{
 };
 use idnow_webhooks::store::{
     Backlog, ClaimedEvent, EventFilter, EventStore, Evidence, Lease, MemoryStore, NewEvent, Order,
-    ParkLimits, ParkedToken, Replay, Retention, RetentionTooShort, SessionOrder, StoreError, StoredEvent,
+    ParkLimits, ParkOutcome, ParkedToken, Replay, Retention, RetentionTooShort, SessionOrder, StoreError,
+    StoredEvent,
 };
 use idnow_webhooks::{
     Admission, AdmissionError, Admitted, AsOf, Backoff, ClaimsError, Clock, EventRouter, Failure,
@@ -93,6 +94,7 @@ fn what_events_say_can_be_shared_and_shown() {
     cloned::<Replay>();
     cloned::<Retention>();
     cloned::<Backlog>();
+    cloned::<ParkOutcome>();
 }
 
 #[test]

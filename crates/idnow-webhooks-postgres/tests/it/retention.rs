@@ -98,9 +98,7 @@ async fn the_store_drops_parked_tokens_after_7_days_by_itself() {
     let counted = Cell::new(0);
     soon("the old ones are dropped", || async {
         for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-            if let ("idnow_webhooks_parked_dropped_total", DebugValue::Counter(count)) =
-                (key.key().name(), value)
-            {
+            if let ("idnow_webhooks_parked_total", DebugValue::Counter(count)) = (key.key().name(), value) {
                 counted.set(counted.get() + count);
             }
         }

@@ -134,9 +134,7 @@ async fn the_store_drops_parked_tokens_after_7_days_by_itself() {
     let mut counted = 0;
     for _ in 0..100 {
         for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-            if let ("idnow_webhooks_parked_dropped_total", DebugValue::Counter(count)) =
-                (key.key().name(), value)
-            {
+            if let ("idnow_webhooks_parked_total", DebugValue::Counter(count)) = (key.key().name(), value) {
                 counted += count;
             }
         }
