@@ -46,11 +46,19 @@ async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
     // It serves also where nobody wants to know where.
     let _ = writeln!(stdout(), "listening on http://{}{}", listener.local_addr()?, settings.path);
     // It stops on Ctrl-C and SIGTERM by itself, after 10 s at most.
-    let server = Server::build().shutdown_timeout(10).listen("webhooks", listener, move || {
+    let server = Server::build().shutdown_timeout(10);
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("webhooks", listener, move || {
         let health = web::resource("/health").route(web::get().to(health)).route(web::head().to(health));
         let app = App::new().app_data(web::Data::new(receiver.clone())).service(health).wrap(webhook.clone());
         // The one time-out is that of the stream.
         let http = HttpService::build().client_request_timeout(Duration::ZERO).keep_alive(KeepAlive::Os);
+        // Idle connections end at a stop, instead of holding it up.
+        let stopping = stopping.clone();
+        let http = http.graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        });
         fn_service(move |stream: TcpStream| {
             let _ = stream.set_nodelay(true);
             let peer = stream.peer_addr().ok();

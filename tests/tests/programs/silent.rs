@@ -206,6 +206,22 @@ async fn silent_connections_keep_no_delivery_out_for_long() {
     tokio::join!(axum, actix_web, warp);
 }
 
+/// A proxy keeps some all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_do_not_hold_up_a_stop() {
+    for program in DEPLOYABLE {
+        let world = world();
+        let running = start(program, &world.variables());
+        let mut idle = TcpStream::connect(running.address()).await.unwrap();
+        idle.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        idle.read_exact(&mut [0; 15]).await.unwrap();
+        let began = Instant::now();
+        let (status, log) = running.terminate();
+        assert!(status.success(), "{program:?}: {status}\n{log}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{program:?}: {:?}", began.elapsed());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn health_is_told_to_head_as_to_get() {
     for program in DEPLOYABLE {
