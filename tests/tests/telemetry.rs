@@ -139,7 +139,7 @@ macro_rules! is_answered_as_ever_on {
             use super::*;
 
             #[test]
-            
+
             fn without_a_log() {
                 let _turn = take_turn();
                 for protocol in Protocol::ALL {
@@ -148,7 +148,7 @@ macro_rules! is_answered_as_ever_on {
             }
 
             #[test]
-            
+
             fn without_metrics() {
                 let _turn = take_turn();
                 for protocol in Protocol::ALL {
