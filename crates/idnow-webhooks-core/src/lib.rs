@@ -49,7 +49,9 @@ pub use clock::{Clock, SystemClock};
 pub use handler::{HandlerError, HandlerResult};
 pub use health::{Health, KeysHealth};
 pub use outcome::{Outcome, Refusal};
-pub use receiver::{AsOf, Head, PeerAddr, Receiver, ReceiverBuilder, ReceiverError, VerifiedDelivery};
+pub use receiver::{
+    AdmitOptions, Head, PeerAddr, Receiver, ReceiverBuilder, ReceiverError, VerifiedDelivery,
+};
 pub use router::{EventRouter, Failure, RepeatedHandler};
 pub use secret::Secret;
 pub use verifier::{

@@ -34,7 +34,7 @@
 //! Every delivery runs in the span `idnow_webhook` (target `idnow_webhooks::delivery`) and ends with one event
 //! of that target: level INFO when it was accepted, WARN when it was refused, ERROR when the store
 //! failed or when a genuine token was refused. Of refused deliveries with the same outcome, one in five seconds is logged,
-//! with the number of the others (`more`); each of these is logged at DEBUG. A handler that ends after the answer adds one
+//! with the number of the others (`more`); each of these is logged at DEBUG. Those of an expected flow are counted apart. A handler that ends after the answer adds one
 //! more, with `late` instead of `outcome`.
 //!
 //! Every run of a worker is in the span `idnow_webhook_run` (target `idnow_webhooks::worker`, fields `event_id`,
@@ -94,9 +94,10 @@ const MONITORED_SOURCES: &str = "idnow_webhooks_monitored_sources_total";
 /// Refused deliveries with the same outcome are logged once in this time, with a count of the others.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
 
-/// Logs or counts something. The user's log or metrics recorder may panic, which must change nothing else: nobody could be
-/// told of it either.
-fn tell(what: impl FnOnce()) {
+/// Logs or counts something. A log or a metrics recorder of the user's that panics changes nothing else.
+///
+/// For implementations of stores and key sources: what they do must not depend on what they log.
+pub fn quietly(what: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(what));
 }
 
@@ -116,9 +117,9 @@ impl QuietSpan {
 
     fn scope<T>(&self, work: impl FnOnce() -> T) -> T {
         let mut entered = None;
-        tell(|| entered = Some(self.0.enter()));
+        quietly(|| entered = Some(self.0.enter()));
         let result = catch_unwind(AssertUnwindSafe(work));
-        tell(|| drop(entered));
+        quietly(|| drop(entered));
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
@@ -132,7 +133,7 @@ impl QuietSpan {
 impl Drop for QuietSpan {
     fn drop(&mut self) {
         let span = std::mem::replace(&mut self.0, Span::none());
-        tell(|| drop(span));
+        quietly(|| drop(span));
     }
 }
 
@@ -143,7 +144,8 @@ fn record(field: &'static str, value: &str) {
 /// The lines about refused deliveries of one receiver: an outage must not write one for each.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
-    lines: Mutex<HashMap<&'static str, Line>>,
+    /// By outcome, and whether the event is of an expected flow: what others cause must not hide why ours are refused.
+    lines: Mutex<HashMap<(&'static str, bool), Line>>,
     /// Whether a count waits to be logged.
     waiting: AtomicBool,
 }
@@ -156,9 +158,9 @@ struct Line {
 
 impl RefusalLog {
     /// How many others there were since the last line with this outcome; `None` if it is too early for another line.
-    fn take(&self, outcome: &'static str, now: Instant) -> Option<u64> {
+    fn take(&self, outcome: &'static str, is_expected_flow: bool, now: Instant) -> Option<u64> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        match lines.entry(outcome) {
+        match lines.entry((outcome, is_expected_flow)) {
             Entry::Vacant(entry) => {
                 entry.insert(Line { last: now, more: 0 });
                 Some(0)
@@ -183,7 +185,7 @@ impl RefusalLog {
         let mut counts = Vec::new();
         {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            for (outcome, line) in &mut *lines {
+            for ((outcome, _), line) in &mut *lines {
                 if line.more > 0 && now.duration_since(line.last) >= REPEAT_AFTER {
                     line.last = now;
                     counts.push((*outcome, std::mem::take(&mut line.more)));
@@ -224,17 +226,17 @@ impl<'a> Watch<'a> {
         self.answered = true;
         let elapsed = self.arrived.elapsed();
         self.span.scope(|| {
-            tell(|| match result {
+            quietly(|| match result {
                 Ok(code) => {
                     // The answer to what was only verified is the caller's.
                     let status = (code != VERIFIED).then_some(StatusCode::OK.as_u16());
                     let elapsed_us = micros(elapsed);
                     tracing::info!(target: TARGET, outcome = code, status, elapsed_us, "delivery accepted");
-                    self.refusals.catch_up(Instant::now());
                 }
                 Err(refusal) => self.refused(refusal, micros(elapsed)),
             });
-            tell(|| {
+            quietly(|| self.refusals.catch_up(Instant::now()));
+            quietly(|| {
                 match result {
                     Ok(code) => accepted(code).increment(1),
                     Err(refusal) => count_refused(refusal),
@@ -246,7 +248,8 @@ impl<'a> Watch<'a> {
 
     fn refused(&self, refusal: &Refusal, elapsed_us: u64) {
         let (outcome, status) = (refusal.code(), refusal.status().as_u16());
-        let Some(more) = self.refusals.take(outcome, Instant::now()) else {
+        let is_expected_flow = genuine(refusal).unwrap_or_default();
+        let Some(more) = self.refusals.take(outcome, is_expected_flow, Instant::now()) else {
             tracing::debug!(target: TARGET, outcome, status, reason = %refusal, elapsed_us, "delivery refused");
             return;
         };
@@ -266,7 +269,7 @@ impl Drop for Watch<'_> {
         }
         let elapsed_us = micros(self.arrived.elapsed());
         self.span.scope(|| {
-            tell(|| {
+            quietly(|| {
                 tracing::warn!(target: TARGET, outcome = GONE, elapsed_us, "the client went away before the answer");
                 metrics::counter!(DELIVERIES, "outcome" => GONE).increment(1);
             });
@@ -312,7 +315,7 @@ pub(crate) fn after_the_answer(result: &Result<Outcome, Refusal>, elapsed: Durat
         Ok(outcome) => outcome.code(),
         Err(refusal) => refusal.code(),
     };
-    tell(|| match result {
+    quietly(|| match result {
         Ok(_) => {
             tracing::info!(target: TARGET, late = code, elapsed_us, "the event was handled after the answer");
         }
@@ -326,13 +329,13 @@ pub(crate) fn after_the_answer(result: &Result<Outcome, Refusal>, elapsed: Durat
             );
         }
     });
-    tell(|| metrics::counter!(LATE, "outcome" => code).increment(1));
+    quietly(|| metrics::counter!(LATE, "outcome" => code).increment(1));
 }
 
 /// Keeps the error of a handler from being lost when the store cannot note it.
 pub(crate) fn not_noted(result: &HandlerResult) {
     if let Err(error) = result {
-        tell(|| {
+        quietly(|| {
             tracing::error!(target: TARGET, reason = %error, "the handler failed, and the store could not note it");
         });
     }
@@ -340,14 +343,14 @@ pub(crate) fn not_noted(result: &HandlerResult) {
 
 /// Writes into the span where a delivery comes from.
 pub(crate) fn source(source: IpAddr) {
-    tell(|| {
+    quietly(|| {
         Span::current().record("source", tracing::field::display(source));
     });
 }
 
 /// Writes into the span what the event is.
 pub(crate) fn identify(arrival: &Arrival) {
-    tell(|| {
+    quietly(|| {
         for (field, value) in [("event_id", arrival.id()), ("event_name", arrival.name())] {
             if let Some(value) = value {
                 record(field, value);
@@ -365,7 +368,7 @@ pub(crate) fn identify(arrival: &Arrival) {
 }
 
 pub(crate) fn verification(started: Instant) {
-    tell(|| metrics::histogram!(VERIFICATION_SECONDS).record(started.elapsed().as_secs_f64()));
+    quietly(|| metrics::histogram!(VERIFICATION_SECONDS).record(started.elapsed().as_secs_f64()));
 }
 
 /// `event_name` is a name that somebody knows: see [`EventRouter::label`](crate::EventRouter::label).
@@ -375,41 +378,49 @@ pub(crate) fn handler(event_name: &'static str, result: &HandlerResult, started:
         Err(error) if error.is_permanent() => "permanent",
         Err(_) => "retry",
     };
-    tell(|| {
+    quietly(|| {
         metrics::histogram!(HANDLER_SECONDS, "result" => result, "event_name" => event_name)
             .record(started.elapsed().as_secs_f64());
     });
 }
 
 pub(crate) fn unknown_event(name: &str) {
-    tell(|| {
+    quietly(|| {
         tracing::info!(target: TARGET, name = ?name, "the event is of a kind that this version does not know");
         metrics::counter!(UNKNOWN_EVENTS).increment(1);
     });
 }
 
 pub(crate) fn monitored_source(reason: &dyn std::fmt::Display) {
-    tell(|| {
+    quietly(|| {
         tracing::warn!(target: TARGET, %reason, "admitted in monitor mode");
         metrics::counter!(MONITORED_SOURCES).increment(1);
     });
 }
 
-pub(crate) fn parked(result: &Result<ParkOutcome, StoreError>) {
+/// Another customer of the provider can cause this, so the lines are few, as those about refused deliveries.
+pub(crate) fn parked(result: &Result<ParkOutcome, StoreError>, log: &RefusalLog) {
     let (label, dropped) = match result {
         Ok(ParkOutcome::New { dropped }) => ("kept", *dropped),
         Ok(ParkOutcome::Known) => ("known", 0),
         Err(_) => ("failed", 0),
     };
-    tell(|| {
-        if let Err(error) = result {
-            tracing::error!(target: TARGET, reason = %error, "a genuine token could not be parked");
-        }
-        if dropped > 0 {
-            tracing::warn!(target: TARGET, dropped, "parked tokens were dropped, the oldest first");
+    let now = Instant::now();
+    quietly(|| {
+        if let Err(error) = result
+            && let Some(more) = log.take("not_parked", false, now)
+        {
+            tracing::error!(target: TARGET, reason = %error, more, "a genuine token could not be parked");
         }
     });
-    tell(|| {
+    quietly(|| {
+        if dropped > 0
+            && let Some(more) = log.take("dropped", false, now)
+        {
+            tracing::warn!(target: TARGET, dropped, more, "parked tokens were dropped, the oldest first");
+        }
+    });
+    quietly(|| {
         metrics::counter!(PARKED, "result" => label).increment(1);
         if dropped > 0 {
             metrics::counter!(PARKED, "result" => "dropped").increment(dropped);
@@ -425,12 +436,12 @@ mod tests {
     fn a_repeated_refusal_is_counted_and_not_logged() {
         let log = RefusalLog::default();
         let start = Instant::now();
-        assert_eq!(log.take("store_unavailable", start), Some(0));
+        assert_eq!(log.take("store_unavailable", false, start), Some(0));
         for millis in [0, 1, 4999] {
-            assert_eq!(log.take("store_unavailable", start + Duration::from_millis(millis)), None);
+            assert_eq!(log.take("store_unavailable", false, start + Duration::from_millis(millis)), None);
         }
-        assert_eq!(log.take("keys_unavailable", start), Some(0));
-        assert_eq!(log.take("store_unavailable", start + REPEAT_AFTER), Some(3));
-        assert_eq!(log.take("store_unavailable", start + 2 * REPEAT_AFTER), Some(0));
+        assert_eq!(log.take("keys_unavailable", false, start), Some(0));
+        assert_eq!(log.take("store_unavailable", false, start + REPEAT_AFTER), Some(3));
+        assert_eq!(log.take("store_unavailable", false, start + 2 * REPEAT_AFTER), Some(0));
     }
 }

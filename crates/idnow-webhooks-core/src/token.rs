@@ -4,8 +4,6 @@
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::base64url;
@@ -16,9 +14,6 @@ use crate::json;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// The last second of the year 9999, the end of what ISO 8601 can write.
 const MAX_TIME: i64 = 253_402_300_799;
-
-/// What a token without `data` says.
-pub(crate) const NO_DATA: &str = "null";
 
 /// Why a text is not a token that could be verified at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,36 +53,29 @@ pub enum ClaimsError {
 
 /// The members of a JOSE header that play a part. Keys that a token brings along (`jwk`, `jku`, `x5c`,
 /// `x5u`) do not: they are never looked at.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Header<'a> {
-    #[serde(borrow)]
-    pub(crate) alg: Cow<'a, str>,
-    #[serde(borrow, default)]
-    kid: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-    #[serde(default, deserialize_with = "present")]
-    b64: bool,
-}
-
-/// Even as `null` the member demands something.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|IgnoredAny| true)
+    pub(crate) algorithm: Cow<'a, str>,
+    /// `kid`. One that is not text (RFC 7515, section 4.1.4) names no key.
+    pub(crate) key_id: Option<Cow<'a, str>>,
+    /// What the header demands beyond a plain signature.
+    pub(crate) extension: Option<&'static str>,
 }
 
 impl<'a> Header<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self, TokenError> {
-        json::object(text).map_err(TokenError::Header)
-    }
-
-    /// The id of the key. One that is not text (RFC 7515, section 4.1.4) names no key.
-    pub(crate) fn key_id(&self) -> Option<Cow<'a, str>> {
-        json::text(self.kid?.get())
-    }
-
-    /// What the header demands beyond a plain signature.
-    pub(crate) fn extension(&self) -> Option<&'static str> {
-        if self.crit { Some("crit") } else { self.b64.then_some("b64") }
+        let members = json::members(text, ["alg", "kid", "crit", "b64"]).map_err(TokenError::Header)?;
+        let [algorithm, key_id, crit, b64] = members;
+        let algorithm = algorithm
+            .and_then(json::text)
+            .ok_or_else(|| TokenError::Header("`alg` is missing, or no text".to_owned()))?;
+        // Even as `null` they demand something.
+        let extension = match (crit, b64) {
+            (Some(_), _) => Some("crit"),
+            (None, Some(_)) => Some("b64"),
+            (None, None) => None,
+        };
+        Ok(Self { algorithm, key_id: key_id.and_then(json::text), extension })
     }
 }
 
@@ -135,37 +123,12 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// Whether a text has the form of a compact JWS: three segments of base64url, of which only the signature may be empty.
-pub(crate) fn has_compact_form(text: &[u8]) -> bool {
-    let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    Segments::split(text).is_ok_and(|segments| {
-        !segments.header.is_empty()
-            && !segments.claims.is_empty()
-            && [segments.header, segments.claims, segments.signature]
-                .iter()
-                .all(|part| part.iter().all(is_base64url))
-    })
-}
-
-/// The registered claims that play a part (RFC 7519), and the provider's `data`.
-///
-/// Each stays raw until it is needed, so that nothing is refused for what nobody reads.
-#[derive(Deserialize)]
-pub(crate) struct RawClaims<'a> {
-    #[serde(borrow, default)]
-    iss: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    aud: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    iat: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    exp: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    nbf: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    sub: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+/// Whether a text is a compact JWS, genuine or not: three segments, the first of which is a header. A host name or a
+/// version number has two dots as well.
+pub(crate) fn is_compact_jws(text: &[u8]) -> bool {
+    Segments::split(text)
+        .and_then(|segments| segments.header())
+        .is_ok_and(|header| Header::read(&header).is_ok())
 }
 
 /// What every token tells, with its types.
@@ -182,26 +145,32 @@ pub(crate) struct Claims<'a> {
 
 impl<'a> Claims<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self, ClaimsError> {
-        let raw: RawClaims<'a> = json::object(text).map_err(ClaimsError::Unreadable)?;
+        let names = ["iss", "aud", "iat", "exp", "nbf", "sub", "data"];
+        let [iss, aud, iat, exp, nbf, sub, data] =
+            json::members(text, names).map_err(ClaimsError::Unreadable)?;
         Ok(Self {
-            issuer: required("iss", raw.iss, json::text)?,
-            audiences: required("aud", raw.aud, audiences)?,
-            issued_at: required("iat", raw.iat, numeric_date)?,
-            expires_at: required("exp", raw.exp, numeric_date)?,
-            not_before: raw.nbf.map(|nbf| required("nbf", Some(nbf), numeric_date)).transpose()?,
+            issuer: required("iss", iss, json::text)?,
+            audiences: required("aud", aud, audiences)?,
+            issued_at: required("iat", iat, numeric_date)?,
+            expires_at: required("exp", exp, numeric_date)?,
+            not_before: match nbf {
+                None | Some(json::NULL) => None,
+                nbf => Some(required("nbf", nbf, numeric_date)?),
+            },
             // Nothing depends on it, so another type than text is no reason to lose an event.
-            subject: raw.sub.and_then(|sub| json::text(sub.get())),
-            data: raw.data.map_or(NO_DATA, RawValue::get),
+            subject: sub.and_then(json::text),
+            data: data.unwrap_or(json::NULL),
         })
     }
 }
 
 fn required<'a, T>(
     name: &'static str,
-    value: Option<&'a RawValue>,
+    value: Option<&'a str>,
     read: impl FnOnce(&'a str) -> Option<T>,
 ) -> Result<T, ClaimsError> {
-    read(value.ok_or(ClaimsError::Missing(name))?.get()).ok_or(ClaimsError::Mistyped(name))
+    let value = value.filter(|value| *value != json::NULL).ok_or(ClaimsError::Missing(name))?;
+    read(value).ok_or(ClaimsError::Mistyped(name))
 }
 
 /// One text, or an array of texts.

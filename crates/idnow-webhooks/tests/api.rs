@@ -22,7 +22,7 @@ use idnow_webhooks::store::{
     StoredEvent,
 };
 use idnow_webhooks::{
-    Admission, AdmissionError, Admitted, AsOf, Backoff, ClaimsError, Clock, EventRouter, Failure,
+    Admission, AdmissionError, AdmitOptions, Admitted, Backoff, ClaimsError, Clock, EventRouter, Failure,
     ForwardedError, HandlerError, Head, HeaderError, Health, Mismatch, MismatchKind, Outcome, PeerAddr,
     PolicyError, Receiver, ReceiverBuilder, ReceiverError, Refusal, RepeatedHandler, RequiredHeader,
     RequiredHeaderError, Secret, SystemClock, TokenError, Untrusted, VerifiedDelivery, VerifiedToken,
@@ -45,7 +45,7 @@ fn what_users_hold_can_be_shared_and_shown() {
     cloned::<RequiredHeader>();
     cloned::<Secret>();
     cloned::<Untrusted>();
-    cloned::<AsOf>();
+    cloned::<AdmitOptions>();
     cloned::<MismatchKind>();
     cloned::<ParkedToken>();
     cloned::<ParkLimits>();

@@ -1,11 +1,11 @@
-//! `admit`: verifies parked tokens again, and queues their events.
+//! `admit` and `unpark`: what becomes of parked tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use idnow_webhooks::store::{EventStore, ParkedToken};
-use idnow_webhooks::{AsOf, Outcome, Receiver, Refusal, Settings};
+use idnow_webhooks::{Outcome, Receiver, Refusal, Settings};
 use serde::Serialize;
 
 use super::arguments::Admit;
@@ -33,48 +33,76 @@ struct Admitted {
     reason: Option<String>,
 }
 
-pub(super) async fn run(
-    store: Arc<dyn EventStore>,
-    admit: &Admit,
-    output: &mut Output,
-) -> Result<bool, Failure> {
-    let receiver = Settings::from_env()?.admitting_receiver(Arc::clone(&store))?;
-    let (mut looked_at, mut after, mut found) = (Vec::new(), 0, Vec::new());
+/// The parked tokens that these ids name, or all of them without any; and the ids that name none.
+async fn named(store: &dyn EventStore, ids: &[String]) -> Result<(Vec<ParkedToken>, Vec<String>), Failure> {
+    let (mut tokens, mut after) = (Vec::new(), 0);
+    let is = |token: &ParkedToken, id: &String| *id == token.id || Some(id) == token.event_id.as_ref();
     loop {
         let page = store.parked(after, AT_ONCE).await?;
         let Some(last) = page.last() else { break };
         after = last.position;
-        for token in page.iter().filter(|token| admit.names(token)) {
-            found.extend([token.id.clone()].into_iter().chain(token.event_id.clone()));
-            let one = one(&receiver, token, admit).await?;
-            if !output.is_json() {
-                output.text(&line(&one))?;
-            }
-            looked_at.push(one);
-        }
+        tokens.extend(page.into_iter().filter(|token| ids.is_empty() || ids.iter().any(|id| is(token, id))));
         tokio::time::sleep(PAUSE).await;
     }
-    let missing: Vec<_> = admit.ids.iter().filter(|id| !found.contains(id)).collect();
-    if output.is_json() {
-        output.document(&looked_at)?;
-    } else {
-        for id in &missing {
-            output.text(&format!(
-                "{}  {BAD}not admitted{BAD:#}: nothing of this id is parked",
-                text::line(id)
-            ))?;
+    let missing = ids.iter().filter(|id| !tokens.iter().any(|token| is(token, id))).cloned().collect();
+    Ok((tokens, missing))
+}
+
+pub(super) async fn admit(
+    store: Arc<dyn EventStore>,
+    admit: &Admit,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    let receiver = Settings::from_env()?.admitting_receiver(Arc::clone(&store)).await?;
+    let (tokens, missing) = named(&*store, &admit.ids).await?;
+    let mut results = Vec::new();
+    for token in &tokens {
+        let one = one(&receiver, token, admit).await?;
+        if !output.is_json() {
+            output.text(&line(&one))?;
         }
-        output.text(&summary(&looked_at, admit))?;
+        results.push(one);
     }
-    Ok(missing.is_empty() && looked_at.iter().all(|token| token.result != "refused"))
+    if output.is_json() {
+        output.document(&results)?;
+    } else {
+        not_there(&missing, output)?;
+        output.text(&summary(&results, admit))?;
+    }
+    Ok(missing.is_empty() && results.iter().all(|token| token.result != "refused"))
+}
+
+pub(super) async fn unpark(
+    store: &dyn EventStore,
+    ids: &[String],
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    let (tokens, missing) = named(store, ids).await?;
+    let mut forgotten = 0;
+    for token in &tokens {
+        forgotten += usize::from(store.unpark(&token.id).await?);
+    }
+    if output.is_json() {
+        output.document(&serde_json::json!({ "unparked": forgotten }))?;
+    } else {
+        not_there(&missing, output)?;
+        output.text(&format!("{forgotten} unparked"))?;
+    }
+    Ok(missing.is_empty())
+}
+
+fn not_there(missing: &[String], output: &mut Output) -> std::io::Result<()> {
+    for id in missing {
+        output.text(&format!("{}  {BAD}nothing of this id is parked{BAD:#}", text::line(id)))?;
+    }
+    Ok(())
 }
 
 async fn one(receiver: &Receiver, token: &ParkedToken, admit: &Admit) -> Result<Admitted, Failure> {
-    let as_of = if admit.as_of_issue { AsOf::Issue } else { AsOf::Receipt };
     let result = if admit.dry_run {
-        receiver.verify_parked(token, as_of).map(|_| "fits")
+        receiver.verify_parked(token, admit.options()).map(|_| "fits")
     } else {
-        receiver.admit(token, as_of).await.map(|outcome| Outcome::code(&outcome))
+        receiver.admit(token, admit.options()).await.map(|outcome| Outcome::code(&outcome))
     };
     let (id, event_id) = (token.id.clone(), token.event_id.clone());
     match result {
@@ -102,11 +130,18 @@ fn summary(tokens: &[Admitted], admit: &Admit) -> String {
     let refused = tokens.iter().filter(|token| token.result == "refused").count();
     let done = tokens.len() - refused;
     let verb = if admit.dry_run { "would be admitted" } else { "admitted" };
-    let by_time = |token: &Admitted| matches!(token.code, Some("expired" | "not_yet_valid" | "too_old"));
-    let hint = if !admit.as_of_issue && tokens.iter().any(by_time) {
-        "\nIf this machine's clock was wrong when they came: --as-of-issue judges them by the provider's clock."
-    } else {
-        ""
-    };
-    format!("{done} {verb}, {refused} still parked{hint}")
+    let with =
+        |codes: &[&str]| tokens.iter().any(|token| token.code.is_some_and(|code| codes.contains(&code)));
+    let mut summary = format!("{done} {verb}, {refused} still parked");
+    if !admit.as_of_issue && with(&["expired", "not_yet_valid", "too_old"]) {
+        summary.push_str(
+            "\nIf this machine's clock was wrong when they came: `--as-of-issue ID...` judges them by the provider's clock.",
+        );
+    }
+    if !admit.trust_stored_key && with(&["unknown_key", "false_signature", "wrong_algorithm"]) {
+        summary.push_str(
+            "\nIf you know why their key is not published any more: `--trust-stored-key` believes the key that came with them.",
+        );
+    }
+    summary
 }

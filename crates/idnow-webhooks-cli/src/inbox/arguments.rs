@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Subcommand};
-use idnow_webhooks::store::{EventState, ParkedToken};
+use idnow_webhooks::AdmitOptions;
+use idnow_webhooks::store::EventState;
 
 const STORE_HELP: &str = "\
 The store, as the server has it in IDNOW_STORE: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
@@ -103,9 +104,19 @@ pub(super) enum Command {
     ///
     /// A receiver parks a genuine token that does not fit its settings or its clock: a wrong audience, for example. Correct
     /// the variables (`IDNOW_AUDIENCE`, ...), set them here too, and admit what was parked meanwhile. Each token is judged
-    /// by the time of its receipt. Exits with 1 if some still do not fit.
+    /// by the time of its receipt, and with the keys that are published now. Exits with 1 if some still do not fit.
     #[command(after_help = ADMIT_EXAMPLES)]
     Admit(Admit),
+
+    /// Forgets parked tokens, for good
+    ///
+    /// They are forgotten by themselves after 7 days, or with the retention of completed events if that is shorter. Exits
+    /// with 1 if one was not there.
+    Unpark {
+        /// The `eventId`, or the id of the parked token
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+    },
 
     /// Forgets completed events, or dead letters, for good
     ///
@@ -161,14 +172,21 @@ pub(super) struct Admit {
     pub(super) dry_run: bool,
 
     /// Judges each token by the time of its issue: for tokens that came while this machine's clock was wrong
-    #[arg(long)]
+    ///
+    /// By a day at most. An old token that somebody recorded and sent again looks the same, so name those that you mean.
+    #[arg(long, requires = "ids")]
     pub(super) as_of_issue: bool,
+
+    /// Believes the key that verified a token when it came, even if it is not published any more
+    ///
+    /// Use it only if you know why the key is gone: it may have been withdrawn because others know it.
+    #[arg(long)]
+    pub(super) trust_stored_key: bool,
 }
 
 impl Admit {
-    pub(super) fn names(&self, token: &ParkedToken) -> bool {
-        let named = |id: &String| *id == token.id || Some(id) == token.event_id.as_ref();
-        self.ids.is_empty() || self.ids.iter().any(named)
+    pub(super) fn options(&self) -> AdmitOptions {
+        AdmitOptions::new().as_of_issue(self.as_of_issue).trust_stored_key(self.trust_stored_key)
     }
 }
 

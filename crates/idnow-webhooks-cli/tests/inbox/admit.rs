@@ -3,14 +3,21 @@ use std::time::Duration;
 
 use idnow_webhooks::store::{EventState, EventStore};
 use idnow_webhooks::{Clock, SystemClock};
-use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent};
+use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent, SigningKey};
 use serde_json::{Value, json};
 
 use super::{Inbox, Ran, command};
 
-/// The command in an environment with these settings.
+const OLD: &str = "https://old.example/hook";
+
+/// The command in an environment with these settings, and with the provider's keys in a file.
 fn admit(inbox: &Inbox, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
+    let keys = inbox.path().with_extension("jwks.json");
+    if !keys.exists() {
+        std::fs::write(&keys, Provider::new().key().jwks().to_string()).unwrap();
+    }
     let mut command: Command = command();
+    command.env("IDNOW_JWKS_FILE", keys);
     command
         .env("IDNOW_STORE", format!("sqlite:{}", inbox.path().display()))
         .env("IDNOW_ISSUER", Provider::ISSUER)
@@ -32,7 +39,6 @@ async fn parked(inbox: &Inbox, provider: &Provider, events: &[SampleEvent]) {
 /// A wrong setting that is found on Monday loses nothing of Friday.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_parked_is_queued_once_the_settings_are_right() {
-    const OLD: &str = "https://old.example/hook";
     let inbox = Inbox::new().await;
     let events = [SampleEvent::created(), SampleEvent::completed(), SampleEvent::expired()];
     parked(&inbox, &Provider::new().with_audience(OLD), &events).await;
@@ -75,8 +81,38 @@ async fn tokens_of_a_wrong_clock_are_judged_by_the_providers() {
     parked(&inbox, &Provider::new().with_clock(hours_ago), &[SampleEvent::completed()]).await;
     let ran = admit(&inbox, &[], &[]);
     assert!(ran.code == 1 && ran.out.contains("--as-of-issue"), "{ran:?}");
-    let done = admit(&inbox, &[], &["--as-of-issue"]).done();
+    let all = admit(&inbox, &[], &["--as-of-issue"]);
+    assert_eq!(all.code, 2, "an old token that was sent again looks the same, so they are named: {all:?}");
+    let id = inbox.store.parked(0, 1).await.unwrap()[0].event_id.clone().unwrap();
+    let done = admit(&inbox, &[], &["--as-of-issue", &id]).done();
     assert!(done.ends_with("1 admitted, 0 still parked\n"), "{done}");
+}
+
+/// Keys are withdrawn because others know them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_published_any_more_is_believed_only_when_that_is_said() {
+    let inbox = Inbox::new().await;
+    let event = SampleEvent::completed();
+    parked(&inbox, &Provider::new().with_audience(OLD), std::slice::from_ref(&event)).await;
+    let keys = SigningKey::shared_other().jwks().to_string();
+    std::fs::write(inbox.path().with_extension("jwks.json"), keys).unwrap();
+    let right = [("IDNOW_AUDIENCE", OLD)];
+    let ran = admit(&inbox, &right, &[]);
+    assert!(ran.code == 1 && ran.out.contains("--trust-stored-key"), "{ran:?}");
+    let done = admit(&inbox, &right, &["--trust-stored-key"]).done();
+    assert!(done.ends_with("1 admitted, 0 still parked\n"), "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_somebody_elses_is_unparked() {
+    let inbox = Inbox::new().await;
+    let events = [SampleEvent::created(), SampleEvent::completed()];
+    parked(&inbox, &Provider::new().with_audience(OLD), &events).await;
+    let done = inbox.run(&["unpark", events[0].event_id()]).done();
+    assert_eq!(done, "1 unparked\n");
+    assert_eq!(inbox.store.backlog().await.unwrap().parked, 1);
+    let gone = inbox.run(&["unpark", events[0].event_id()]);
+    assert!(gone.code == 1 && gone.out.contains("nothing of this id is parked"), "{gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use super::unreadable::{self, Unreadable};
 use super::{Run, flexible};
@@ -87,18 +85,12 @@ pub(crate) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(super) fn read(payload: &'a str) -> Self {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Members<'a> {
-            #[serde(borrow, default)]
-            flow_id: Option<&'a RawValue>,
-            #[serde(borrow, default)]
-            session_id: Option<&'a RawValue>,
-        }
-        let Ok(Members { flow_id, session_id }) = json::object(payload) else { return Self::default() };
+        let Ok([flow_id, session_id]) = json::members(payload, ["flowId", "sessionId"]) else {
+            return Self::default();
+        };
         Self {
-            flow_id: flow_id.and_then(|raw| flexible::text_or_number(raw.get())),
-            session_id: session_id.and_then(|raw| json::text(raw.get())),
+            flow_id: flow_id.and_then(flexible::text_or_number),
+            session_id: session_id.and_then(json::text),
         }
     }
 }
@@ -144,36 +136,14 @@ pub trait EventPayload: DeserializeOwned + Send + 'static {
     }
 }
 
-/// The members of `data`, as they stand in its text.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow, default)]
-    event_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    event_name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    event_version: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    event_sequence: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    event_deliver_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    created_at: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    environment: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    payload: Option<&'a RawValue>,
-}
-
 /// A member that no handler can do without.
 fn required<'a, T>(
     name: &str,
-    value: Option<&'a RawValue>,
+    value: Option<&'a str>,
     read: impl FnOnce(&'a str) -> Option<T>,
 ) -> Result<T, String> {
-    let value = value.ok_or_else(|| format!("`{name}` is missing"))?;
-    read(value.get()).ok_or_else(|| format!("`{name}` has the wrong type"))
+    let value = value.filter(|value| *value != json::NULL).ok_or_else(|| format!("`{name}` is missing"))?;
+    read(value).ok_or_else(|| format!("`{name}` has the wrong type"))
 }
 
 impl RawEvent {
@@ -194,26 +164,32 @@ impl RawEvent {
     }
 
     fn read_data(data: &Json) -> Result<Self, String> {
-        let members: Envelope<'_> = json::object(data.get())?;
-        let id = required("eventId", members.event_id, flexible::text_or_number)?;
+        let names = [
+            "eventId",
+            "eventName",
+            "eventVersion",
+            "eventSequence",
+            "eventDeliverId",
+            "createdAt",
+            "environment",
+            "payload",
+        ];
+        let [id, name, version, sequence, deliver_id, created_at, environment, payload] =
+            json::members(data.get(), names)?;
+        let id = required("eventId", id, flexible::text_or_number)?;
         if !flexible::is_usable_id(&id) {
             return Err("`eventId` must have 1 to 256 bytes, none of them a control character".to_owned());
         }
+        let optional = |raw: Option<&str>| raw.and_then(flexible::text_or_number).map(Cow::into_owned);
         Ok(Self {
             id: id.into_owned(),
-            name: required("eventName", members.event_name, json::text)?.into_owned(),
-            version: members
-                .event_version
-                .and_then(|raw| flexible::text_or_number(raw.get()))
-                .map(Cow::into_owned),
-            sequence: required("eventSequence", members.event_sequence, flexible::whole_number)?,
-            deliver_id: members
-                .event_deliver_id
-                .and_then(|raw| flexible::text_or_number(raw.get()))
-                .map(Cow::into_owned),
-            created_at: members.created_at.and_then(|raw| flexible::time(raw.get())),
-            environment: required("environment", members.environment, json::text)?.into_owned(),
-            payload: RawPayload(required("payload", members.payload, |raw| Some(data.piece(raw)))?),
+            name: required("eventName", name, json::text)?.into_owned(),
+            version: optional(version),
+            sequence: required("eventSequence", sequence, flexible::whole_number)?,
+            deliver_id: optional(deliver_id),
+            created_at: created_at.and_then(flexible::time),
+            environment: required("environment", environment, json::text)?.into_owned(),
+            payload: RawPayload(required("payload", payload, |raw| Some(data.piece(raw)))?),
             run: None,
             data: data.clone(),
         })

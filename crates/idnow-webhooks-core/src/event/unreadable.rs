@@ -1,8 +1,6 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::flexible;
 use crate::json::{self, Json};
@@ -29,26 +27,12 @@ impl Unreadable {
     /// Keeps what little can still be read, for the log and for deduplication. Each member by itself, so that one that is
     /// repeated does not take the others along.
     pub(super) fn salvaged(data: Json, reason: &impl fmt::Display) -> Self {
-        #[derive(Deserialize)]
-        struct Id {
-            #[serde(rename = "eventId", default, deserialize_with = "flexible::optional_text")]
-            id: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Name {
-            #[serde(rename = "eventName", default, deserialize_with = "flexible::optional_text")]
-            name: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Environment {
-            #[serde(default, deserialize_with = "flexible::optional_text")]
-            environment: Option<String>,
-        }
-        let text = data.get();
-        let event_id = json::object(text).ok().and_then(|Id { id }| id);
-        let event_id = event_id.filter(|id| flexible::is_usable_id(id));
-        let event_name = json::object(text).ok().and_then(|Name { name }| name);
-        let environment = json::object(text).ok().and_then(|Environment { environment }| environment);
+        let member = |name| {
+            let raw = json::members(data.get(), [name]).ok().and_then(|[value]| value)?;
+            flexible::text_or_number(raw).map(Cow::into_owned)
+        };
+        let event_id = member("eventId").filter(|id| flexible::is_usable_id(id));
+        let (event_name, environment) = (member("eventName"), member("environment"));
         Self { event_id, event_name, environment, reason: short(reason), data }
     }
 
@@ -59,12 +43,7 @@ impl Unreadable {
 
     /// What may be its payload.
     pub(super) fn payload(&self) -> &str {
-        #[derive(Deserialize)]
-        struct Payload<'a> {
-            #[serde(borrow, default)]
-            payload: Option<&'a RawValue>,
-        }
-        json::object(self.json()).map_or("", |Payload { payload }| payload.map_or("", RawValue::get))
+        json::members(self.json(), ["payload"]).ok().and_then(|[payload]| payload).unwrap_or_default()
     }
 
     pub(crate) fn data(&self) -> &Json {

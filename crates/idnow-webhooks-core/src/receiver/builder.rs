@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::intake::Intake;
+use super::parking::MAX_PARKING;
 use super::{Inner, Receiver};
 use crate::admission::Admission;
 use crate::clock::{Clock, SystemClock};
@@ -201,6 +202,7 @@ impl ReceiverBuilder {
                     (self.max_in_progress as usize).min(Semaphore::MAX_PERMITS),
                 )),
                 max_in_progress: self.max_in_progress,
+                parking: Semaphore::new(MAX_PARKING),
                 keep_evidence: self.keep_evidence,
                 refusals: RefusalLog::default(),
                 intake,

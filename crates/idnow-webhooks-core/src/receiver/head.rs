@@ -57,13 +57,13 @@ impl Inner {
         }
     }
 
-    /// The token: a body in the form of a compact JWS, or else the token's header. Neither `Content-Type` nor a loose body
+    /// The token: a body that is a compact JWS, or else the token's header. Neither `Content-Type` nor a loose body
     /// beside the header decides anything: only the token is signed.
     pub(super) fn token(&self, headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Refusal> {
         let in_body = token_in(body);
         let mut values = headers.get_all(&self.token_header).iter();
         let Some(value) = values.next() else { return Ok(in_body) };
-        if token::has_compact_form(&in_body) {
+        if token::is_compact_jws(&in_body) {
             return Ok(in_body);
         }
         if values.next().is_some() {
@@ -77,9 +77,10 @@ impl Inner {
     }
 }
 
-/// Without white space around it, and without the quotation marks of a JSON string: senders add both by accident.
+/// Without a byte order mark and white space around it, and without the quotation marks of a JSON string: senders add them
+/// by accident.
 fn token_in(text: &Bytes) -> Bytes {
-    let trimmed = text.trim_ascii();
+    let trimmed = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
     if trimmed.first() == Some(&b'"')
         && let Ok(token) = serde_json::from_slice::<String>(trimmed)
     {

@@ -32,7 +32,7 @@ use crate::verifier::{VerifiedToken, Verifier, VerifyError};
 pub use builder::{ReceiverBuilder, ReceiverError};
 pub use head::{Head, PeerAddr};
 use intake::Intake;
-pub use parking::AsOf;
+pub use parking::AdmitOptions;
 use stage::Stage;
 
 /// How long a store may take to say how it is.
@@ -81,6 +81,7 @@ struct Inner {
     max_body_bytes: usize,
     answer_deadline: Duration,
     in_progress: Arc<Semaphore>,
+    parking: Semaphore,
     max_in_progress: u32,
     keep_evidence: bool,
     refusals: RefusalLog,

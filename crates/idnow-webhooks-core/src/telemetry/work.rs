@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::field::Empty;
 
-use super::{QuietSpan, micros, tell};
+use super::{QuietSpan, micros, quietly};
 use crate::store::{Backlog, ClaimedEvent, EventState, Lease, Order, StoreError};
 
 const EVENTS: &str = "idnow_webhooks_events_total";
@@ -54,7 +54,7 @@ pub(crate) fn job(ending: &Ending, event_name: &'static str, elapsed: Duration) 
         Ending::Lost { .. } => "lost",
         Ending::NotNoted(_) => "not_noted",
     };
-    tell(|| match ending {
+    quietly(|| match ending {
         Ending::Completed => tracing::info!(target: WORKER, ending = label, elapsed_us, "event handled"),
         Ending::Retried { wait, error } => {
             tracing::warn!(target: WORKER, ending = label, ?wait, reason = %error, elapsed_us, "event will be handled again");
@@ -69,15 +69,15 @@ pub(crate) fn job(ending: &Ending, event_name: &'static str, elapsed: Duration) 
             tracing::error!(target: WORKER, ending = label, reason = %error, elapsed_us, "the event was handled, and will be again");
         }
     });
-    tell(|| metrics::counter!(EVENTS, "ending" => label, "event_name" => event_name).increment(1));
+    quietly(|| metrics::counter!(EVENTS, "ending" => label, "event_name" => event_name).increment(1));
 }
 
 pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
     let backlog = match backlog {
         Ok(backlog) => backlog,
         Err(error) => {
-            tell(|| tracing::error!(target: WORKER, reason = %error, "the store cannot be used"));
-            tell(|| metrics::gauge!(STORE_UP).set(0.0));
+            quietly(|| tracing::error!(target: WORKER, reason = %error, "the store cannot be used"));
+            quietly(|| metrics::gauge!(STORE_UP).set(0.0));
             return;
         }
     };
@@ -87,7 +87,7 @@ pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
         (EventState::Dead.name(), backlog.dead),
         ("parked", backlog.parked),
     ];
-    tell(|| {
+    quietly(|| {
         for (state, events) in events {
             #[expect(
                 clippy::cast_precision_loss,
@@ -103,13 +103,13 @@ pub(crate) fn backlog(backlog: &Result<Backlog, StoreError>) {
 
 /// Claimed again while its handler still runs here: the lease was lost, or a clock was set.
 pub(crate) fn still_running(lease: &Lease) {
-    tell(|| {
+    quietly(|| {
         tracing::warn!(target: WORKER, event_id = &*lease.event_id, "an event whose handler still runs here is not started again");
     });
 }
 
 pub(crate) fn worker_dropped() {
-    tell(|| {
+    quietly(|| {
         tracing::warn!(
             target: WORKER,
             "the worker was dropped, so events are not handled here any more: keep it, under a name and not as `_`, for as \
@@ -119,40 +119,40 @@ pub(crate) fn worker_dropped() {
 }
 
 pub(crate) fn not_stopped(lease: &Lease) {
-    tell(|| {
+    quietly(|| {
         tracing::error!(target: WORKER, event_id = &*lease.event_id, "its handler does not end: its lease will run out");
     });
 }
 
 pub(crate) fn claim_failed(error: &StoreError) {
-    tell(|| tracing::error!(target: WORKER, reason = %error, "no events could be claimed"));
+    quietly(|| tracing::error!(target: WORKER, reason = %error, "no events could be claimed"));
 }
 
 pub(crate) fn extend_failed(lease: &Lease, error: &StoreError) {
-    tell(|| {
+    quietly(|| {
         tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be extended yet");
     });
 }
 
 pub(crate) fn release_failed(lease: &Lease, error: &StoreError) {
-    tell(|| {
+    quietly(|| {
         tracing::warn!(target: WORKER, event_id = &*lease.event_id, reason = %error, "a lease could not be given back");
     });
 }
 
 /// A run that ended without a word, which no handler's failure does.
 pub(crate) fn job_panicked(lease: &Lease, panic: &str) {
-    tell(|| {
+    quietly(|| {
         tracing::error!(
             target: WORKER, event_id = &*lease.event_id, ending = "not_noted", reason = panic,
             "the run of an event panicked: it will be handled again when its lease has run out"
         );
     });
-    tell(|| metrics::counter!(EVENTS, "ending" => "not_noted", "event_name" => "other").increment(1));
+    quietly(|| metrics::counter!(EVENTS, "ending" => "not_noted", "event_name" => "other").increment(1));
 }
 
 pub(crate) fn worker_panicked(panic: &str) {
-    tell(
+    quietly(
         || tracing::error!(target: WORKER, reason = panic, "the worker panicked, and goes on: please report this"),
     );
 }
@@ -165,7 +165,7 @@ pub(crate) fn order(event: &ClaimedEvent) {
     };
     // Not again when it is retried.
     if event.run == 1 {
-        tell(|| metrics::counter!(OUT_OF_ORDER, "order" => order).increment(1));
+        quietly(|| metrics::counter!(OUT_OF_ORDER, "order" => order).increment(1));
     }
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn store_call<T>(call: &'static str, result: &Result<T, StoreError>, 
         Err(StoreError::LeaseLost(_)) => "lost",
         Err(_) => "error",
     };
-    tell(|| {
+    quietly(|| {
         metrics::histogram!(STORE_SECONDS, "call" => call, "result" => result)
             .record(started.elapsed().as_secs_f64());
     });

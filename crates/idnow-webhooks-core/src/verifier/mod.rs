@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::event::{Arrival, RawEvent, Unreadable};
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::keys::{Algorithm, KeySet, VerificationKey};
 use crate::store::Evidence;
-use crate::token::{Claims, Header, NO_DATA, Segments};
+use crate::token::{Claims, Header, Segments};
 
 mod error;
 mod policy;
@@ -160,14 +160,14 @@ impl Verifier {
         let signature = segments.signature()?;
         let key = verifying_key(keys, &header, &segments, &signature)?;
 
-        if let Some(name) = header.extension() {
+        if let Some(name) = header.extension {
             return Err(ClaimsError::Extension(name).into());
         }
         let text = Json::new(segments.claims()?);
         let claims = Claims::read(text.get())?;
         let mismatch = self.policy.check_claims(key.algorithm(), &claims, now);
         // A genuine token without `data` is the provider's change, not a forgery: it reads as an unreadable event.
-        let data = if claims.data == NO_DATA { Json::new(NO_DATA) } else { text.piece(claims.data) };
+        let data = if claims.data == json::NULL { Json::new(json::NULL) } else { text.piece(claims.data) };
         let arrival = Arrival::from(RawEvent::from_data(data));
         let mismatch = mismatch.and_then(|()| self.policy.check_event(&arrival));
 
@@ -277,8 +277,8 @@ fn verifying_key<'k>(
     segments: &Segments<'_>,
     signature: &[u8],
 ) -> Result<&'k VerificationKey, VerifyError> {
-    let key_id = header.key_id();
-    let algorithm: Option<Algorithm> = header.alg.parse().ok();
+    let key_id = &header.key_id;
+    let algorithm: Option<Algorithm> = header.algorithm.parse().ok();
     let mut tried = 0;
     let mut left_out = false;
     for key in algorithm.into_iter().flat_map(|algorithm| keys.candidates(algorithm, key_id.as_deref())) {
@@ -293,14 +293,15 @@ fn verifying_key<'k>(
         tried += 1;
     }
     let seen_key_id = key_id.as_deref().map(Untrusted::new);
-    let seen_algorithm = Untrusted::new(&header.alg);
+    let seen_algorithm = Untrusted::new(&header.algorithm);
     // Nobody signs with it, whatever key the token names.
-    let unsigned = header.alg.eq_ignore_ascii_case("none");
-    if unsigned || key_id.as_deref().is_some_and(|key_id| !keys.could_have_signed(key_id, &header.alg)) {
+    let unsigned = header.algorithm.eq_ignore_ascii_case("none");
+    if unsigned || key_id.as_deref().is_some_and(|key_id| !keys.could_have_signed(key_id, &header.algorithm))
+    {
         return Err(VerifyError::Algorithm { key_id: seen_key_id, algorithm: seen_algorithm });
     }
     // Only the keys of the id that a token names prove its signature false, and only if none of them was left out.
-    if let Some(key_id) = &key_id
+    if let Some(key_id) = key_id
         && tried > 0
         && !left_out
         && !algorithm.is_some_and(Algorithm::is_hmac)

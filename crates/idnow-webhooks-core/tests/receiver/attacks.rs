@@ -6,8 +6,9 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use idnow_webhooks_core::event::RawEvent;
+use idnow_webhooks_core::store::MemoryStore;
 use idnow_webhooks_core::{EventRouter, Head, Outcome, Receiver, Verifier};
-use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey};
+use idnow_webhooks_testkit::{Provider, SampleEvent, SigningKey, compact};
 
 use crate::scripted::{Refresh, ScriptedKeys, set};
 use crate::{DEADLINE, headers, post, whole};
@@ -100,10 +101,11 @@ async fn a_body_that_is_a_token_counts_alone() {
     }
     assert_eq!(ids.lock().unwrap().len(), before + 1);
     // The header counts only beside a body that is none.
-    for body in ["x", "{}", "", "\"x\"", "a.b", "a.b.c.d", "{\"a\":\"b.c.d\"}"] {
+    for body in ["x", "{}", "", "\"x\"", "a.b", "a.b.c", "a.b.c.d", "{\"a\":\"b.c.d\"}"] {
         assert!(post(&receiver, &[("x-idnow-signature", &beside)], body).await.is_accepted(), "{body:?}");
     }
-    assert_eq!(post(&receiver, &[("x-idnow-signature", &beside)], "a.b.c").await.code(), "malformed_token");
+    let forged = compact(r#"{"alg":"none"}"#, "{}", "");
+    assert_eq!(post(&receiver, &[("x-idnow-signature", &beside)], forged).await.code(), "wrong_algorithm");
     assert_eq!(*ids.lock().unwrap(), [genuine.event_id(), other.event_id()]);
 }
 
@@ -253,4 +255,43 @@ async fn strangers_cannot_take_the_places_of_genuine_deliveries() {
     assert!(waiting.as_mut().now_or_never().is_none());
     assert_eq!(keys.arrivals().len(), 1, "it waits for its key");
     assert_eq!(provider.deliver(&receiver, &event).await.code(), "handled");
+}
+
+/// Nobody reads it, so it must not decide anything.
+#[tokio::test]
+async fn a_member_of_the_header_whose_name_is_no_text_refuses_nothing_for_good() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().queued(MemoryStore::new()).build().unwrap();
+    let key = provider.key();
+    let claims = provider.claims(&SampleEvent::completed()).to_string();
+    for member in [r#""\ud83d":1"#, r#""x":1,"x":2"#, r#""x":"\ud83d""#, r#""x":1e400"#] {
+        let header = format!(r#"{{"alg":"RS256","kid":"{}",{member}}}"#, key.key_id().unwrap());
+        let outcome = post(&receiver, &[], key.sign_raw(header.as_bytes(), claims.as_bytes())).await;
+        assert!(!outcome.status().is_client_error(), "{member}: {}", outcome.code());
+    }
+}
+
+/// A name of a member that nobody reads in the claims: is the event kept?
+#[tokio::test]
+async fn a_claim_whose_name_is_no_text_loses_no_event() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().queued(MemoryStore::new()).build().unwrap();
+    let key = provider.key();
+    let claims = provider.claims(&SampleEvent::completed()).to_string();
+    let claims = claims.replacen('{', r#"{"\ud83d":1,"#, 1);
+    let header = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, key.key_id().unwrap());
+    let outcome = post(&receiver, &[], key.sign_raw(header.as_bytes(), claims.as_bytes())).await;
+    assert_eq!(outcome.code(), "stored");
+}
+
+/// Text that happens to have two dots beside a genuine token in its header.
+#[tokio::test]
+async fn a_body_that_is_no_token_does_not_hide_the_header() {
+    let provider = Provider::new();
+    let receiver = provider.receiver().queued(MemoryStore::new()).build().unwrap();
+    let token = provider.token(&SampleEvent::completed());
+    for body in ["", "{}", "www.idnow.io", "1.0.0", "\u{feff}{}"] {
+        let outcome = post(&receiver, &[("x-idnow-signature", &token)], body).await;
+        assert!(outcome.is_accepted(), "{body}: {}", outcome.code());
+    }
 }

@@ -19,6 +19,7 @@ mod late;
 mod logs;
 mod metrics;
 mod panics;
+mod parking;
 mod queued;
 mod scripted;
 mod settings;

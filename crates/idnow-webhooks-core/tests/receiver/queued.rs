@@ -1,10 +1,9 @@
 //! Queued mode: one durable write, then the answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use idnow_webhooks_core::store::{Claim, EventState, EventStore, MemoryStore, SessionOrder};
-use idnow_webhooks_core::{AsOf, Clock, EventRouter, ReceiverError, SystemClock};
+use idnow_webhooks_core::{EventRouter, ReceiverError};
 use idnow_webhooks_testkit::{FixedClock, Provider, SampleEvent, SigningKey};
 use serde_json::{Value, json};
 
@@ -172,82 +171,4 @@ async fn what_belongs_to_inline_mode_is_not_silently_ignored() {
     assert_eq!(error(builder().store(MemoryStore::new())), ReceiverError::Conflict("store"));
     let runtime = tokio::runtime::Handle::current();
     assert_eq!(error(builder().runtime(runtime)), ReceiverError::Conflict("runtime"));
-}
-
-/// One of the two settings is most likely wrong, so nothing is lost: the provider sends it again, and it is kept meanwhile.
-#[tokio::test]
-async fn what_does_not_fit_a_setting_or_the_clock_is_parked_and_can_be_admitted() {
-    let provider = Provider::new();
-    let event = SampleEvent::completed();
-    let flow = event.data()["payload"]["flowId"].as_str().unwrap().to_owned();
-    let hours = |hours: i64| FixedClock::at(SystemClock.now() + chrono::TimeDelta::hours(hours));
-    let elsewhere = provider.clone().with_audience("https://old.example/");
-    for (code, sender, as_of) in [
-        ("wrong_audience", elsewhere, AsOf::Receipt),
-        ("wrong_environment", provider.clone(), AsOf::Receipt),
-        ("wrong_flow", provider.clone(), AsOf::Receipt),
-        ("expired", provider.clone().with_clock(hours(-3)), AsOf::Issue),
-        ("not_yet_valid", provider.clone().with_clock(hours(3)), AsOf::Issue),
-    ] {
-        let store = Arc::new(MemoryStore::new());
-        let builder = provider.receiver().queued(Arc::clone(&store));
-        let receiver = match code {
-            "wrong_environment" => builder.expected_environment("live"),
-            "wrong_flow" => builder.expected_flow("another"),
-            _ => builder,
-        };
-        let receiver = receiver.build().unwrap();
-        for attempt in 1..=3 {
-            let outcome = sender.deliver(&receiver, &event.clone().with_attempt(attempt)).await;
-            assert_eq!((outcome.status().as_u16(), outcome.code()), (503, code));
-        }
-        let parked = store.parked(0, 10).await.unwrap();
-        assert_eq!(parked.len(), 1, "{code}: one for all attempts of the event");
-        let parked = &parked[0];
-        assert_eq!((&*parked.code, parked.event_id.as_deref()), (code, Some(event.event_id())));
-        assert_eq!((&*parked.issuer, &*parked.audience), (Provider::ISSUER, sender.audience()));
-        assert_eq!(store.backlog().await.unwrap().waiting, 0);
-
-        // Under the same settings it stays what it was.
-        assert_eq!(receiver.admit(parked, AsOf::Receipt).await.unwrap_err().code(), code);
-        assert_eq!(store.parked(0, 10).await.unwrap().len(), 1);
-
-        let corrected =
-            provider.clone().with_audience(sender.audience()).receiver().queued(Arc::clone(&store));
-        let corrected = corrected.expected_flow(&flow).build().unwrap();
-        assert_eq!(corrected.admit(parked, as_of).await.unwrap().code(), "stored");
-        assert!(store.parked(0, 10).await.unwrap().is_empty());
-        assert_eq!(store.get(event.event_id()).await.unwrap().unwrap().state, EventState::Waiting);
-        // It may have been retriggered meanwhile.
-        assert_eq!(corrected.admit(parked, as_of).await.unwrap().code(), "duplicate");
-    }
-}
-
-/// Whoever has no key of the provider cannot fill the store.
-#[tokio::test]
-async fn nothing_is_parked_without_a_signature_that_holds() {
-    let provider = Provider::new();
-    let store = Arc::new(MemoryStore::new());
-    let receiver = provider.receiver().queued(Arc::clone(&store)).build().unwrap();
-    let event = SampleEvent::completed();
-    let elsewhere = provider.clone().with_audience("https://old.example/");
-    let forger = SigningKey::shared_other().with_key_id(SigningKey::shared().key_id().unwrap());
-    for sender in [elsewhere.clone().with_key(SigningKey::shared_other()), elsewhere.clone().with_key(forger)]
-    {
-        sender.deliver(&receiver, &event).await;
-    }
-    // Nor what tells neither issuer nor audience.
-    for claim in ["iss", "aud", "iat", "exp"] {
-        let token = provider.token_with(&event, |claims| drop(claims.remove(claim)));
-        let outcome = crate::post(&receiver, &[], token).await;
-        assert_eq!((outcome.status().as_u16(), outcome.code()), (503, "unusable_claims"));
-    }
-    assert!(store.parked(0, 10).await.unwrap().is_empty());
-    elsewhere.deliver(&receiver, &event).await;
-    let parked = store.parked(0, 10).await.unwrap();
-    let mut changed = parked[0].clone();
-    changed.evidence.token.replace_range(..20, "eyJhbGciOiJub25lIn0.");
-    let accepting = elsewhere.receiver().queued(Arc::clone(&store)).build().unwrap();
-    assert!(accepting.admit(&changed, AsOf::Receipt).await.is_err());
-    assert_eq!(accepting.admit(&parked[0], AsOf::Receipt).await.unwrap().code(), "stored");
 }

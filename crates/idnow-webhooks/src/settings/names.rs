@@ -4,7 +4,8 @@ use super::error::SettingsError;
 use super::variables::{GUARDS, VARIABLES, is_known};
 
 const PREFIX: &str = "IDNOW_";
-/// Up to so many typing errors, anywhere in the name, a variable that protects is taken for misspelt.
+/// Up to so many typing errors, anywhere in the name, a variable that protects is taken for misspelt; in a short word only
+/// one: `IDNOW_STAGE` and `IDNOW_STATE` are names of their own.
 const ERRORS_IN_GUARD: usize = 2;
 /// Elsewhere one typing error is allowed for so many letters of the part that differs: `IDNOW_JWKS_TTL` has two for
 /// three letters, and so is another name than `IDNOW_JWKS_URL`.
@@ -39,12 +40,13 @@ fn meant(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     let near = VARIABLES.iter().filter_map(|known| {
         let guards = GUARDS.iter().any(|(guard, _)| *guard == known.name);
-        let in_guard = if guards { ERRORS_IN_GUARD } else { 0 };
-        let elsewhere = if has_prefix(name) {
-            (differing_letters(known.name, &upper) / LETTERS_PER_ERROR).min(MAX_ERRORS)
-        } else {
-            0
+        let letters = differing_letters(known.name, &upper);
+        let in_guard = match guards {
+            true if is_short(letters) => 1,
+            true => ERRORS_IN_GUARD,
+            false => 0,
         };
+        let elsewhere = if has_prefix(name) { (letters / LETTERS_PER_ERROR).min(MAX_ERRORS) } else { 0 };
         let most = in_guard.max(elsewhere);
         // The names of the whole environment come by here: most are too long or too short to be looked at.
         if most == 0 || known.name.len().abs_diff(upper.len()) > most {
@@ -56,9 +58,14 @@ fn meant(name: &str) -> Option<&'static str> {
     near.min().map(|(_, known)| known)
 }
 
+/// Whether two errors in a part of so many letters make another word of it.
+pub(super) fn is_short(letters: usize) -> bool {
+    (1..ERRORS_IN_GUARD * LETTERS_PER_ERROR).contains(&letters)
+}
+
 /// How many letters the words of `known` have that differ from those of `name`: those in between the words that both
 /// begin with and those that both end with.
-fn differing_letters(known: &str, name: &str) -> usize {
+pub(super) fn differing_letters(known: &str, name: &str) -> usize {
     let known: Vec<_> = known.split('_').collect();
     let name: Vec<_> = name.split('_').collect();
     let same = |(one, other): &(&&str, &&str)| one == other;

@@ -96,7 +96,7 @@ impl Settings {
     ///
     /// Keys that cannot be used: of a key file or URL, also for want of the feature `jwks`.
     pub async fn receiver_builder(&self) -> Result<ReceiverBuilder, SetupError> {
-        let builder = Receiver::builder(self.verifier()?, self.key_source().await?)
+        let builder = Receiver::builder(self.verifier()?, self.key_source(false).await?)
             .admission(self.admission())
             .keep_evidence(self.keep_evidence)
             .max_body_bytes(self.max_body_bytes)
@@ -107,14 +107,14 @@ impl Settings {
         })
     }
 
-    /// A receiver that only [admits](Receiver::admit) what is parked in this store, under these settings. A parked token
-    /// brings the key that verified it, so keys are fetched from nowhere.
-    pub fn admitting_receiver(&self, store: impl EventStore) -> Result<Receiver, SetupError> {
-        let keys = match &self.keys {
-            Keys::Secrets(secrets) => KeySet::from_secrets(secrets)?,
-            _ => KeySet::default(),
-        };
-        let builder = Receiver::builder(self.verifier()?, StaticKeys::new(keys));
+    /// A receiver that [admits](Receiver::admit) what is parked in this store, under these settings. It waits until the
+    /// keys are there.
+    ///
+    /// # Errors
+    ///
+    /// Keys that cannot be used, or cannot be fetched now.
+    pub async fn admitting_receiver(&self, store: impl EventStore) -> Result<Receiver, SetupError> {
+        let builder = Receiver::builder(self.verifier()?, self.key_source(true).await?);
         Ok(builder.keep_evidence(self.keep_evidence).queued(store).build()?)
     }
 
@@ -136,8 +136,9 @@ impl Settings {
         Ok(self.expected_flows.iter().fold(builder, VerifierBuilder::expected_flow).build()?)
     }
 
+    /// `wait` for keys from the network, too.
     #[cfg(feature = "jwks")]
-    async fn key_source(&self) -> Result<Arc<dyn KeySource>, SetupError> {
+    async fn key_source(&self, wait: bool) -> Result<Arc<dyn KeySource>, SetupError> {
         let location = match self.keys.location(&self.issuer) {
             Ok(location) => location,
             Err(secrets) => return Ok(Arc::new(StaticKeys::new(KeySet::from_secrets(secrets)?))),
@@ -145,6 +146,7 @@ impl Settings {
         let keys = JwksSource::builder(location).min_refresh_interval(self.jwks_min_refresh);
         let keys = match self.keys {
             Keys::File(_) => keys.connect().await.map_err(SetupError::of_key_file)?,
+            _ if wait => keys.connect().await?,
             _ => keys.start()?,
         };
         Ok(Arc::new(keys))
@@ -152,7 +154,7 @@ impl Settings {
 
     #[cfg(not(feature = "jwks"))]
     #[expect(clippy::unused_async, reason = "only keys from elsewhere are waited for")]
-    async fn key_source(&self) -> Result<Arc<dyn KeySource>, SetupError> {
+    async fn key_source(&self, _wait: bool) -> Result<Arc<dyn KeySource>, SetupError> {
         match &self.keys {
             Keys::Secrets(secrets) => Ok(Arc::new(StaticKeys::new(KeySet::from_secrets(secrets)?))),
             elsewhere => Err(SetupError::Feature(elsewhere.variable())),

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{VARIABLES, logged, read};
+use crate::settings::names;
 use crate::settings::variables::GUARDS;
 
 /// Names under which Kubernetes tells every pod of a namespace where a Service is, with their values.
@@ -76,6 +77,9 @@ fn another_name_is_not_taken_for_a_misspelt_one() {
         "IDNOW_CLIENT_ID",
         "IDNOW_CLIENT_SECRET",
         "IDNOW_STORE_PORT",
+        "IDNOW_STAGE",
+        "IDNOW_STATE",
+        "IDNOW_SCOPE",
         "IDNOW_WORKER_MIN_RUNS",
         "PATH",
         "é",
@@ -138,10 +142,15 @@ fn typed_wrongly(name: String) -> BoxedStrategy<String> {
     wrong.boxed()
 }
 
+/// Two errors only where they do not make another word of a short one.
 fn misspelt_guard() -> impl Strategy<Value = String> {
     prop::sample::select(GUARDS).prop_flat_map(|(name, _)| {
         let once = typed_wrongly(name.to_owned());
-        prop_oneof![once.clone(), once.prop_flat_map(typed_wrongly)]
+        let twice = once.clone().prop_flat_map(typed_wrongly);
+        let twice = twice.prop_filter("a short word", move |wrong| {
+            !names::is_short(names::differing_letters(name, wrong))
+        });
+        prop_oneof![once, twice]
     })
 }
 
