@@ -124,7 +124,7 @@ async fn is_answered_as_ever(on: Target, broken: &'static AtomicBool) {
     for _ in 0..2 {
         assert_eq!(inline.deliver(&event).await, Answer::accepted());
         assert_eq!(enqueue(inline.provider.token(&other)).await, Answer::accepted());
-        assert_eq!(inline.send(delivery(forged.clone())).await, Answer::refused(401, "token_refused"));
+        assert_eq!(inline.send(delivery(forged.clone())).await, Answer::refused(401, "false_signature"));
         assert_eq!(enqueue("no token".into()).await, Answer::refused(400, "malformed_token"));
     }
     drop(fault);

@@ -24,9 +24,9 @@ pub(crate) fn is_object(text: &str) -> bool {
 /// document for the name of a member that nobody reads.
 pub(crate) fn members<'a, const N: usize>(
     text: &'a str,
-    names: [&'static str; N],
+    names: [&str; N],
 ) -> Result<[Option<&'a str>; N], String> {
-    struct Members<'n, const N: usize>(&'n [&'static str; N]);
+    struct Members<'n, const N: usize>(&'n [&'n str; N]);
 
     impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
         type Value = [Option<&'de str>; N];

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | `idnow_webhooks_deliveries_total` | counter | `outcome`: the answer's code | deliveries answered |
 //! | `idnow_webhooks_genuine_refused_total` | counter | `outcome`; `flow`: `expected` for an event of an [expected flow](crate::VerifierBuilder::expected_flow), else `other` | deliveries that were refused although their signature holds: what only the holder of the provider's key can cause |
-//! | `idnow_webhooks_parked_total` | counter | `result`: `kept`, `known`, `dropped`, `failed` | of those, tokens that were [parked](crate::store::EventStore::park): kept, kept already, dropped for newer ones, not kept because the store failed |
+//! | `idnow_webhooks_parked_total` | counter | `result`: `kept`, `known`, `dropped`, `failed` | of those, tokens that were [parked](crate::store::EventStore::park): kept, kept already, dropped for newer ones or because of their age, not kept because the store failed |
 //! | `idnow_webhooks_delivery_seconds` | histogram | | from arrival to answer |
 //! | `idnow_webhooks_verification_seconds` | histogram | | checking one token, without fetching keys |
 //! | `idnow_webhooks_handler_seconds` | histogram | `result`: `ok`, `retry`, `permanent`; `event_name` | one run of the handlers for an event |

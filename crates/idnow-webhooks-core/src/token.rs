@@ -64,17 +64,13 @@ pub(crate) struct Header<'a> {
 
 impl<'a> Header<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self, TokenError> {
-        let members = json::members(text, ["alg", "kid", "crit", "b64"]).map_err(TokenError::Header)?;
-        let [algorithm, key_id, crit, b64] = members;
+        let [algorithm, key_id] = json::members(text, ["alg", "kid"]).map_err(TokenError::Header)?;
         let algorithm = algorithm
             .and_then(json::text)
             .ok_or_else(|| TokenError::Header("`alg` is missing, or no text".to_owned()))?;
-        // Even as `null` they demand something.
-        let extension = match (crit, b64) {
-            (Some(_), _) => Some("crit"),
-            (None, Some(_)) => Some("b64"),
-            (None, None) => None,
-        };
+        // Even as `null`, or twice, they demand something.
+        let demands = |name: &&str| !matches!(json::members(text, [*name]), Ok([None]));
+        let extension = ["crit", "b64"].into_iter().find(demands);
         Ok(Self { algorithm, key_id: key_id.and_then(json::text), extension })
     }
 }

@@ -32,6 +32,8 @@ async fn main() -> ExitCode {
 async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
     log.install("info")?;
     let settings = Settings::from_env()?;
+    let listener = TcpListener::bind(settings.listen);
+    let listener = listener.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
         // Open the account, or refuse it. An error here means: try again later.
         let _ = event.payload.session_id;
@@ -41,8 +43,6 @@ async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
     let (receiver, worker) = settings.queued(handlers).await?;
     let webhook = Webhook::new(receiver.clone()).at(settings.path.as_str());
 
-    let listener = TcpListener::bind(settings.listen);
-    let listener = listener.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
     // It serves also where nobody wants to know where.
     let _ = writeln!(stdout(), "listening on http://{}{}", listener.local_addr()?, settings.path);
     // It stops on Ctrl-C and SIGTERM by itself, after 10 s at most.

@@ -27,6 +27,8 @@ async fn main() -> ExitCode {
 async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
     log.install("info")?;
     let settings = Settings::from_env()?;
+    let server = Server::bind(settings.listen).await;
+    let server = server.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
         // Open the account, or refuse it. An error here means: try again later.
         let _ = event.payload.session_id;
@@ -38,8 +40,6 @@ async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
 
     let tls = tls()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let server = Server::bind(settings.listen).await;
-    let server = server.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
     // It serves also where nobody wants to know where.
     let _ = writeln!(stdout(), "listening on {scheme}://{}{}", server.local_addr()?, settings.path);
     let server = match tls {

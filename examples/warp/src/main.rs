@@ -22,6 +22,8 @@ async fn main() -> ExitCode {
 async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
     log.install("info")?;
     let settings = Settings::from_env()?;
+    let server = Server::bind(settings.listen).await;
+    let server = server.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
     let handlers = EventRouter::new().on(|event: Event<SessionCompleted>| async move {
         // Open the account, or refuse it. An error here means: try again later.
         let _ = event.payload.session_id;
@@ -35,8 +37,6 @@ async fn run(log: &Log) -> Result<(), Box<dyn Error>> {
     });
     let routes = warp::service(webhook.or(health));
 
-    let server = Server::bind(settings.listen).await;
-    let server = server.map_err(|error| format!("LISTEN {}: {error}", settings.listen))?;
     // It serves also where nobody wants to know where.
     let _ = writeln!(stdout(), "listening on http://{}{}", server.local_addr()?, settings.path);
     server.answer_deadline(settings.answer_deadline).serve(routes, stop_signal()).await;

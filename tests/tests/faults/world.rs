@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use idnow_webhooks::jwks::{JwksSource, Location};
 use idnow_webhooks_conformance::{Running, Subject};
 use idnow_webhooks_core::store::{EventState, EventStore};
-use idnow_webhooks_core::{AsOf, Backoff, Clock, Receiver, SystemClock, Verifier, Worker};
+use idnow_webhooks_core::{AdmitOptions, Backoff, Clock, Receiver, SystemClock, Verifier, Worker};
 use idnow_webhooks_postgres::PostgresStore;
 use idnow_webhooks_sqlite::SqliteStore;
 use idnow_webhooks_testkit::{Behaviour, KeyServer, Provider, SampleEvent, SigningKey};
@@ -218,7 +218,7 @@ impl World {
     }
 
     /// What an operator does with all that is parked, as `idnow-webhooks inbox admit` does: what became of each.
-    pub(crate) async fn admit(&self, as_of: AsOf) -> Vec<&'static str> {
+    pub(crate) async fn admit(&self, as_of: AdmitOptions) -> Vec<&'static str> {
         let mut codes = Vec::new();
         for parked in self.store.parked(0, 1000).await.unwrap() {
             codes.push(

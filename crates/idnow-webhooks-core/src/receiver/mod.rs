@@ -35,6 +35,8 @@ use intake::Intake;
 pub use parking::AdmitOptions;
 use stage::Stage;
 
+/// What must be left of the answer deadline when a token has been parked.
+const PARK_MARGIN: Duration = Duration::from_millis(100);
 /// How long a store may take to say how it is.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -126,7 +128,9 @@ impl Receiver {
                 Ok(token) => self.inner.take_in(token)?.finish().await,
                 Err(Refusal::Token(VerifyError::Mismatch(mismatch))) => {
                     telemetry::identify(mismatch.arrival());
-                    self.inner.park(&mismatch).await;
+                    // Within what is left: the answer says what does not fit, and not that it took long.
+                    let left = self.inner.answer_deadline.saturating_sub(arrived.elapsed());
+                    self.inner.park(&mismatch, left.saturating_sub(PARK_MARGIN)).await;
                     Err(VerifyError::Mismatch(mismatch).into())
                 }
                 Err(refusal) => Err(refusal),

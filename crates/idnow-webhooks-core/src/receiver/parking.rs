@@ -64,7 +64,7 @@ impl AdmitOptions {
 impl Inner {
     /// Keeps the token, in queued mode; inline there is no queue to put it into later. The provider sends it again whether
     /// or not this works, so nobody is told but the log.
-    pub(super) async fn park(&self, mismatch: &Mismatch) {
+    pub(super) async fn park(&self, mismatch: &Mismatch, limit: Duration) {
         let Intake::Queued(store) = &self.intake else { return };
         let token = &mismatch.token;
         let Some(evidence) = token.evidence() else { return };
@@ -88,9 +88,10 @@ impl Inner {
         };
         let parked = ParkedToken { audience, ..parked };
         let call = guarded(store.park(parked, ParkLimits::default()));
-        let result = within(None, PARK_LIMIT, call).await.unwrap_or_else(|_| {
-            Err(StoreError::unavailable(format!("it did not answer within {PARK_LIMIT:?}")))
-        });
+        let limit = limit.min(PARK_LIMIT);
+        let result = within(None, limit, call)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable(format!("it did not answer within {limit:?}"))));
         telemetry::parked(&result, &self.refusals);
     }
 }

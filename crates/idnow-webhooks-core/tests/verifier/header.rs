@@ -76,6 +76,8 @@ fn an_extension_that_must_be_understood_is_not() {
         assert_eq!(unusable(with(&both)), ClaimsError::Extension("crit"));
     }
     let kid = SigningKey::shared().key_id().unwrap().to_owned();
+    let twice = format!(r#"{{"alg":"RS256","kid":"{kid}","crit":[],"crit":[]}}"#);
+    assert_eq!(unusable(signed(&twice, &claims().to_string())), ClaimsError::Extension("crit"));
     let escaped = format!(r#"{{"alg":"RS256","kid":"{kid}","\u0063rit":[]}}"#);
     assert_eq!(unusable(signed(&escaped, &claims().to_string())), ClaimsError::Extension("crit"));
 }

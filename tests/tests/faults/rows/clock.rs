@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use idnow_webhooks_conformance::Gate;
-use idnow_webhooks_core::AsOf;
+use idnow_webhooks_core::AdmitOptions;
 use idnow_webhooks_testkit::SampleEvent;
 
 use crate::handler::Plan;
@@ -81,7 +81,7 @@ async fn off(by: i64, lifetime: Duration) -> Observed {
     let again = attempts(world.address(), || provider.token(&event)).await;
     let ends = world.finished(&event).await;
     // What is still parked then does no harm.
-    let admitted = world.admit(AsOf::Issue).await;
+    let admitted = world.admit(AdmitOptions::new().as_of_issue(true)).await;
     assert!(admitted.is_empty() == (answered == "200") && admitted.iter().all(|code| *code == "duplicate"));
     Observed { answered, left, again, ends }
 }
@@ -94,9 +94,9 @@ async fn set_right_too_late(by: i64) -> Observed {
     let left = world.finished(&event).await;
     world.clock.by(0);
     // The time of its receipt was wrong, too.
-    let refused = world.admit(AsOf::Receipt).await;
+    let refused = world.admit(AdmitOptions::new()).await;
     assert!(matches!(refused[..], ["expired" | "not_yet_valid"]), "{refused:?}");
-    assert_eq!(world.admit(AsOf::Issue).await, ["stored"]);
+    assert_eq!(world.admit(AdmitOptions::new().as_of_issue(true)).await, ["stored"]);
     let ends = world.finished(&event).await;
     assert_eq!(world.deliver_again(&event).await, "200");
     assert_eq!(world.finished(&event).await, ends, "an attempt after all is a duplicate");

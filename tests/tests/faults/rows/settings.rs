@@ -1,4 +1,4 @@
-use idnow_webhooks_core::AsOf;
+use idnow_webhooks_core::AdmitOptions;
 use idnow_webhooks_testkit::{Provider, SampleEvent};
 
 use super::recovered;
@@ -40,7 +40,7 @@ async fn corrected(mode: Mode) -> Observed {
     let observed = recovered(&world, &event, answered, left).await;
     // What is still parked then does no harm.
     let parked = if mode == Mode::Queued { vec!["duplicate"] } else { vec![] };
-    assert_eq!(world.admit(AsOf::Receipt).await, parked);
+    assert_eq!(world.admit(AdmitOptions::new()).await, parked);
     assert_eq!(world.finished(&event).await, observed.ends);
     observed
 }
@@ -51,9 +51,9 @@ async fn corrected_too_late() -> Observed {
     let answered = world.deliver(&event).await;
     assert_eq!(world.deliver(&event.clone().with_attempt(2)).await, answered);
     let left = world.finished(&event).await;
-    assert_eq!(world.admit(AsOf::Receipt).await, ["wrong_audience"], "before it is corrected");
+    assert_eq!(world.admit(AdmitOptions::new()).await, ["wrong_audience"], "before it is corrected");
     world.restart(Provider::AUDIENCE).await;
-    assert_eq!(world.admit(AsOf::Receipt).await, ["stored"], "all attempts are one");
+    assert_eq!(world.admit(AdmitOptions::new()).await, ["stored"], "all attempts are one");
     let ends = world.finished(&event).await;
     assert_eq!(world.deliver_again(&event).await, "200");
     assert_eq!(world.finished(&event).await, ends, "an attempt after all is a duplicate");
