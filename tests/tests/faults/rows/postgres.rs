@@ -91,7 +91,7 @@ async fn locked() -> Observed {
     // The store takes its locks in another order, so this may be the one that a deadlock ends.
     while let Err(error) = sqlx::raw_sql(sqlx::AssertSqlSafe(lock.clone())).execute(&mut other).await {
         assert_eq!(
-            error.as_database_error().and_then(|error| error.code()).as_deref(),
+            error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
             Some("40P01"),
             "{error}"
         );
