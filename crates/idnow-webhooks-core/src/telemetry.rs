@@ -94,6 +94,13 @@ const MONITORED_SOURCES: &str = "idnow_webhooks_monitored_sources_total";
 /// Refused deliveries with the same outcome are logged once in this time, with a count of the others.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
 
+/// Logs or counts something. The user's log or metrics recorder may panic, which must change nothing else.
+///
+/// For what goes on in the background, such as the upkeep of a store: a panic would end it for good.
+pub fn quietly(what: impl FnOnce()) {
+    tell(what);
+}
+
 /// Logs or counts something. The user's log or metrics recorder may panic, which must change nothing else: nobody could be
 /// told of it either.
 fn tell(what: impl FnOnce()) {
