@@ -58,7 +58,7 @@ pub fn run(effort: Effort, report: &mut Report) {
     report.row(
         "idnow-webhooks: verify, into_event, read",
         &compare(rounds, ours, reference()),
-        Limit::Ratio(1.15),
+        Limit::Ratio(1.22),
     );
     let by_hand = turn(&tokens, |token| {
         black_box(parsed.verify(token).unwrap());

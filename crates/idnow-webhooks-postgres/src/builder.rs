@@ -56,7 +56,8 @@ impl Default for PostgresStoreBuilder {
 }
 
 impl PostgresStoreBuilder {
-    /// How long completed events are remembered (default: 30 days).
+    /// How long completed events are remembered (default: 30 days). Parked tokens are kept for 7 days, but never for longer
+    /// than this.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
@@ -137,6 +138,7 @@ impl PostgresStoreBuilder {
             patience,
             parking,
             schema,
+            retention: self.retention,
             clock: self.clock,
             bell,
             floor,
@@ -149,7 +151,7 @@ impl PostgresStoreBuilder {
             runtime.spawn(listen::hear(Arc::clone(&core), myself)).abort_handle(),
         ];
         if self.retention != Retention::FOREVER {
-            tasks.push(runtime.spawn(retention::run(Arc::clone(&core), self.retention)).abort_handle());
+            tasks.push(runtime.spawn(retention::run(Arc::clone(&core))).abort_handle());
         }
         let (inserts, settles) = (Inserts::start(&core, self.lanes), Settles::start(&core));
         Ok(PostgresStore::new(Handle { core, inserts, settles, tasks }))

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 use idnow_webhooks_core::Clock;
+use idnow_webhooks_core::store::Retention;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify};
 
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     /// meanwhile.
     pub(crate) parking: Mutex<()>,
     pub(crate) schema: Schema,
+    pub(crate) retention: Retention,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) bell: Bell,
     pub(crate) floor: Floor,

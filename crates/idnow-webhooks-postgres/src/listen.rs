@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use idnow_webhooks_core::telemetry::quietly;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
@@ -31,9 +32,13 @@ pub(crate) async fn tell(core: Arc<Core>, myself: String) {
         match tokio::time::timeout(LIMIT, notify).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::debug!(error = explain("telling others of new events", &error), "not told");
+                quietly(|| {
+                    tracing::debug!(error = explain("telling others of new events", &error), "not told");
+                });
             }
-            Err(_) => tracing::debug!("others were not told of new events: the server does not answer"),
+            Err(_) => quietly(|| {
+                tracing::debug!("others were not told of new events: the server does not answer");
+            }),
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -44,7 +49,7 @@ pub(crate) async fn hear(core: Arc<Core>, myself: String) {
     let mut wait = FIRST_WAIT;
     loop {
         let Err(error) = listen(&core, &myself, &mut wait).await;
-        tracing::debug!(error = explain("listening for new events", &error), "will listen again");
+        quietly(|| tracing::debug!(error = explain("listening for new events", &error), "will listen again"));
         tokio::time::sleep(wait).await;
         wait = wait.saturating_mul(2).min(LONGEST_WAIT);
     }

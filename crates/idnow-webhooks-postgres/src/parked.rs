@@ -17,34 +17,36 @@ use crate::work::{Alone, Work, micros, text};
 const IS_KNOWN: &str = "SELECT EXISTS (SELECT FROM idnow_webhooks_parked WHERE key = $1)";
 
 const INSERT: &str = "
-    INSERT INTO idnow_webhooks_parked (key, id, origin, issuer, audience, event_id, event_name, code, reason, received_at,
-        stored_at, evidence_token, evidence_key)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, COALESCE($11::timestamptz, statement_timestamp()), $12, $13)
-    ON CONFLICT (key) DO NOTHING";
+    INSERT INTO idnow_webhooks_parked (key, id, origin, issuer, audience, event_id, event_name, code, reason,
+        is_expected_flow, received_at, stored_at, evidence_token, evidence_key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, COALESCE($12::timestamptz, statement_timestamp()), $13, $14)
+    ON CONFLICT (key) DO NOTHING RETURNING position";
 
+/// By the time of the transaction, as [events are forgotten](crate::retention) in the same one.
 const DROP_OLD: &str = "
     DELETE FROM idnow_webhooks_parked WHERE position IN (
         SELECT position FROM idnow_webhooks_parked
-        WHERE stored_at <= COALESCE($1::timestamptz, statement_timestamp()) - $2 * interval '1 microsecond'
+        WHERE stored_at <= COALESCE($1::timestamptz, now()) - $2 * interval '1 microsecond'
         ORDER BY stored_at LIMIT $3 FOR UPDATE SKIP LOCKED)";
 
 const DROP_OF_AUDIENCE: &str = "
     DELETE FROM idnow_webhooks_parked WHERE position IN (
-        SELECT position FROM idnow_webhooks_parked WHERE origin = $3 ORDER BY position
-        LIMIT LEAST($2, GREATEST(0, (SELECT count(*) FROM idnow_webhooks_parked WHERE origin = $3) - $1)))";
+        SELECT position FROM idnow_webhooks_parked WHERE origin = $4 AND position <> $3
+        ORDER BY is_expected_flow, position
+        LIMIT LEAST($2, GREATEST(0, (SELECT count(*) FROM idnow_webhooks_parked WHERE origin = $4) - $1)))";
 
 /// Counts only when there may be too many: to count all is to read an index from end to end.
 const DROP_OF_ALL: &str = "
     DELETE FROM idnow_webhooks_parked WHERE position IN (
-        SELECT position FROM idnow_webhooks_parked ORDER BY position
+        SELECT position FROM idnow_webhooks_parked WHERE position <> $3 ORDER BY is_expected_flow, position
         LIMIT CASE
             WHEN (SELECT max(position) - min(position) FROM idnow_webhooks_parked) < $1 THEN 0
             ELSE LEAST($2, GREATEST(0, (SELECT count(*) FROM idnow_webhooks_parked) - $1))
         END)";
 
 const LIST: &str = "
-    SELECT position, key, id, issuer, audience, event_id, event_name, code, reason, received_at, evidence_token,
-        evidence_key
+    SELECT position, key, id, issuer, audience, event_id, event_name, code, reason, is_expected_flow, received_at,
+        evidence_token, evidence_key
     FROM idnow_webhooks_parked WHERE position > $1 ORDER BY position LIMIT $2";
 
 impl Core {
@@ -53,7 +55,7 @@ impl Core {
         token: ParkedToken,
         limits: ParkLimits,
     ) -> Result<ParkOutcome, StoreError> {
-        let parked = self.try_park(&token.bounded(), limits).await;
+        let parked = self.try_park(&token.bounded(), limits.within(self.retention)).await;
         parked.map_err(|error| unavailable("parking a token", &error))
     }
 
@@ -80,37 +82,32 @@ impl Core {
             .bind(token.event_name.as_deref().map(text))
             .bind(text(&token.code))
             .bind(text(&token.reason))
+            .bind(token.is_expected_flow)
             .bind(token.received_at)
             .bind(self.now())
             .bind(&token.evidence.token)
             .bind(&token.evidence.key);
-        if insert.execute(&mut *work).await?.rows_affected() == 0 {
+        let Some(inserted) = insert.fetch_optional(&mut *work).await? else {
             work.roll_back().await?;
             return Ok(ParkOutcome::Known);
-        }
-        let of_audience =
-            sqlx::query(DROP_OF_AUDIENCE).bind(most(limits.per_audience)).bind(limit(STEP)).bind(origin);
+        };
+        let position: i64 = inserted.try_get("position")?;
+        let of_audience = sqlx::query(DROP_OF_AUDIENCE)
+            .bind(most(limits.per_audience))
+            .bind(limit(STEP))
+            .bind(position)
+            .bind(origin);
         dropped += of_audience.execute(&mut *work).await?.rows_affected();
-        let of_all = sqlx::query(DROP_OF_ALL).bind(most(limits.in_all)).bind(limit(STEP));
+        let of_all = sqlx::query(DROP_OF_ALL).bind(most(limits.in_all)).bind(limit(STEP)).bind(position);
         dropped += of_all.execute(&mut *work).await?.rows_affected();
         work.commit().await?;
         Ok(ParkOutcome::New { dropped })
     }
 
-    async fn drop_older(&self, work: &mut Work, keep: Duration) -> Result<u64, sqlx::Error> {
+    /// Drops the oldest of what was parked so long ago, at most [`STEP`].
+    pub(crate) async fn drop_older(&self, work: &mut Work, keep: Duration) -> Result<u64, sqlx::Error> {
         let query = sqlx::query(DROP_OLD).bind(self.now()).bind(micros(keep)).bind(limit(STEP));
         Ok(query.execute(&mut **work).await?.rows_affected())
-    }
-
-    /// Drops the oldest of what was parked so long ago, at most [`STEP`].
-    pub(crate) async fn drop_parked(&self, keep: Duration) -> Result<u64, StoreError> {
-        let dropped = async {
-            let mut work = Work::begin(&self.own, Alone::No).await?;
-            let dropped = self.drop_older(&mut work, keep).await?;
-            work.commit().await?;
-            Ok(dropped)
-        };
-        dropped.await.map_err(|error| unavailable("dropping parked tokens", &error))
     }
 
     pub(crate) async fn parked(&self, after: i64, most: usize) -> Result<Vec<ParkedToken>, StoreError> {
@@ -154,6 +151,7 @@ fn token(row: &PgRow) -> Result<ParkedToken, sqlx::Error> {
         event_name: row.try_get("event_name")?,
         code: row.try_get("code")?,
         reason: row.try_get("reason")?,
+        is_expected_flow: row.try_get("is_expected_flow")?,
         ..ParkedToken::new(id, evidence, row.try_get("received_at")?)
     })
 }

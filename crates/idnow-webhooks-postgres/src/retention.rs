@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use idnow_webhooks_core::store::{EventState, ParkLimits, Purge, Retention, StoreError};
+use idnow_webhooks_core::store::{EventState, ParkLimits, Purge, StoreError};
+use idnow_webhooks_core::telemetry::quietly;
 
 use crate::core::Core;
 use crate::error::unavailable;
@@ -27,7 +28,7 @@ macro_rules! delete {
             "WITH gone AS (DELETE FROM idnow_webhooks_states WHERE position IN (\
              SELECT position FROM idnow_webhooks_states WHERE ",
             $which,
-            " <= COALESCE($1::timestamptz, statement_timestamp()) - $2 * interval '1 microsecond' ORDER BY ",
+            " <= COALESCE($1::timestamptz, now()) - $2 * interval '1 microsecond' ORDER BY ",
             $order,
             " LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING position) \
              DELETE FROM idnow_webhooks_events AS event USING gone WHERE event.position = gone.position"
@@ -39,47 +40,76 @@ const COMPLETED: &str = delete!("state = 2 AND finished_at", "finished_at");
 const ABANDONED: &str = delete!("state < 2 AND NOT queued AND due", "due");
 const DEAD: &str = delete!("state = 3 AND finished_at", "finished_at");
 
-impl Core {
-    pub(crate) async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
-        let steps: &[&'static str] = match purge.state {
-            EventState::Completed => &[COMPLETED, ABANDONED],
-            EventState::Dead => &[DEAD],
-            EventState::Waiting | EventState::Running => return Ok(0),
-        };
-        let mut deleted = 0;
-        for step in steps.iter().copied() {
-            let room = purge.limit.saturating_sub(deleted);
-            if room == 0 {
-                break;
-            }
-            let delete = self.delete(step, purge.older_than, room);
-            deleted += delete.await.map_err(|error| unavailable("forgetting events", &error))?;
-        }
-        Ok(deleted)
-    }
+#[derive(Debug, Clone, Copy, Default)]
+struct Forgotten {
+    events: usize,
+    parked: usize,
+}
 
-    async fn delete(&self, step: &'static str, age: Duration, most: usize) -> Result<usize, sqlx::Error> {
-        let mut work = Work::begin(&self.own, Alone::No).await?;
-        let query = sqlx::query(step).bind(self.now()).bind(micros(age)).bind(limit(most));
-        let deleted = query.execute(&mut *work).await?.rows_affected();
-        work.commit().await?;
-        Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
+impl Forgotten {
+    /// Whether there may be more parked tokens to drop. Until they are, no event is forgotten.
+    fn has_more_parked(self) -> bool {
+        self.parked >= STEP
     }
 }
 
-pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
-    let purge = Purge { state: EventState::Completed, older_than: retention.get(), limit: STEP };
-    let keep = ParkLimits::default().keep;
+impl Core {
+    pub(crate) async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
+        loop {
+            let forgotten = self.forget(purge, purge.older_than).await?;
+            note_dropped(forgotten.parked);
+            if !forgotten.has_more_parked() {
+                return Ok(forgotten.events);
+            }
+        }
+    }
+
+    /// Forgets finished events; before completed ones, what was parked before them. `keep_parked` is no more than the age of
+    /// the events.
+    async fn forget(&self, purge: Purge, keep_parked: Duration) -> Result<Forgotten, StoreError> {
+        let steps: &[&'static str] = match purge.state {
+            EventState::Completed => &[COMPLETED, ABANDONED],
+            EventState::Dead => &[DEAD],
+            EventState::Waiting | EventState::Running => return Ok(Forgotten::default()),
+        };
+        let forgotten = async {
+            let mut forgotten = Forgotten::default();
+            let mut work = Work::begin(&self.own, Alone::No).await?;
+            if purge.state == EventState::Completed {
+                forgotten.parked = number(self.drop_older(&mut work, keep_parked).await?);
+            }
+            for step in steps.iter().copied() {
+                let room = purge.limit.saturating_sub(forgotten.events);
+                if room == 0 || forgotten.has_more_parked() {
+                    break;
+                }
+                let query =
+                    sqlx::query(step).bind(self.now()).bind(micros(purge.older_than)).bind(limit(room));
+                forgotten.events += number(query.execute(&mut *work).await?.rows_affected());
+            }
+            work.commit().await?;
+            Ok(forgotten)
+        };
+        forgotten.await.map_err(|error| unavailable("forgetting events", &error))
+    }
+}
+
+fn number(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
+}
+
+pub(crate) async fn run(core: Arc<Core>) {
+    let purge = Purge { state: EventState::Completed, older_than: core.retention.get(), limit: STEP };
+    let keep_parked = ParkLimits::default().within(core.retention).keep;
     loop {
-        let forgotten = within("forgetting events", LIMIT, core.purge(purge)).await;
-        let forgotten = forgotten.inspect(|count| metrics::counter!(PURGED).increment(*count as u64));
-        let dropped = within("dropping parked tokens", LIMIT, core.drop_parked(keep)).await;
-        let dropped = dropped.inspect(|count| note_dropped(*count));
-        let pause = match (forgotten, dropped) {
-            (Ok(forgotten), Ok(dropped)) if forgotten < STEP && dropped < STEP as u64 => PAUSE,
-            (Ok(_), Ok(_)) => BREATH,
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::warn!(%error, "what is too old was not forgotten");
+        let pause = match within("forgetting events", LIMIT, core.forget(purge, keep_parked)).await {
+            Ok(forgotten) => {
+                quietly(|| metrics::counter!(PURGED).increment(forgotten.events as u64));
+                note_dropped(forgotten.parked);
+                if forgotten.events < STEP && !forgotten.has_more_parked() { PAUSE } else { BREATH }
+            }
+            Err(error) => {
+                quietly(|| tracing::warn!(%error, "what is too old was not forgotten"));
                 PAUSE
             }
         };
@@ -87,9 +117,12 @@ pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
     }
 }
 
-fn note_dropped(dropped: u64) {
+/// Logs and counts parked tokens that were dropped because of their age.
+fn note_dropped(dropped: usize) {
     if dropped > 0 {
-        tracing::warn!(dropped, "parked tokens were dropped, because nobody has admitted them within 7 days");
-        metrics::counter!(PARKED, "result" => "dropped").increment(dropped);
+        quietly(|| metrics::counter!(PARKED, "result" => "dropped").increment(dropped as u64));
+        quietly(|| {
+            tracing::warn!(dropped, "parked tokens were dropped, because nobody has admitted them in time");
+        });
     }
 }

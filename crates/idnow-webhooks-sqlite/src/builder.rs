@@ -85,7 +85,8 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How long completed events are kept (default: 30 days). The store removes them by itself.
+    /// How long completed events are kept (default: 30 days). The store removes them by itself. Parked tokens are kept for
+    /// 7 days, but never for longer than this.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
@@ -136,7 +137,7 @@ impl SqliteStoreBuilder {
             runtime.spawn(retention::keep(sender.downgrade(), self.retention)).abort_handle(),
             runtime.spawn(merge::keep(sender.downgrade(), Arc::clone(&database.grown))).abort_handle(),
         ];
-        Ok(SqliteStore::new(database, sender, upkeep))
+        Ok(SqliteStore::new(database, self.retention, sender, upkeep))
     }
 
     fn check(&self) -> Result<(), OpenError> {

@@ -3,6 +3,7 @@
 use std::sync::{self, Arc, PoisonError, RwLock};
 
 use idnow_webhooks_core::Clock;
+use idnow_webhooks_core::telemetry::quietly;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Sqlite};
@@ -129,12 +130,14 @@ impl Database {
         let open = Open::new(&self.settings, false).await.map_err(|error| Failure::from(&error))?;
         let path = self.settings.path.display();
         if open.files.origin() == self.pools().files.origin() {
-            tracing::info!(%path, "the event store was opened anew");
+            quietly(|| tracing::info!(%path, "the event store was opened anew"));
         } else {
-            tracing::warn!(
-                "{path} is another file than before: duplicates of earlier events are not recognised, and \
-                 events that waited in the old one are not handled"
-            );
+            quietly(|| {
+                tracing::warn!(
+                    "{path} is another file than before: duplicates of earlier events are not recognised, and \
+                     events that waited in the old one are not handled"
+                );
+            });
         }
         let pools = self.settings.pools(Arc::clone(&open.files));
         let old = {
@@ -185,7 +188,7 @@ impl Database {
         if let Some(open) = turn.open.take()
             && let Err(error) = open.connection.close().await
         {
-            tracing::debug!(%error, "closing a connection to the event store failed");
+            quietly(|| tracing::debug!(%error, "closing a connection to the event store failed"));
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use idnow_webhooks_core::store::StoreError;
+use idnow_webhooks_core::telemetry::quietly;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::recent::{STEP, merge};
@@ -22,7 +23,9 @@ pub(crate) async fn keep(queue: mpsc::WeakSender<Task>, grown: Arc<Notify>) {
             None => return,
             Some(Ok(())) => grown.notified().await,
             Some(Err(error)) => {
-                tracing::warn!(%error, "ids of recent events could not be merged; this is tried again in {AGAIN:?}");
+                quietly(|| {
+                    tracing::warn!(%error, "ids of recent events could not be merged; this is tried again in {AGAIN:?}");
+                });
                 tokio::time::sleep(AGAIN).await;
             }
         }

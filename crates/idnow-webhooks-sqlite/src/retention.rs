@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use idnow_webhooks_core::store::{EventState, ParkLimits, Retention, StoreError};
+use idnow_webhooks_core::telemetry::quietly;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ops::{DropParked, Forget, STEP, micros};
+use crate::ops::{Forget, STEP, micros};
 use crate::unit::Work;
 use crate::writer::Task;
 
@@ -22,18 +23,20 @@ pub(crate) async fn keep(queue: mpsc::WeakSender<Task>, retention: Retention) {
         return;
     }
     let older_than = micros(retention.get());
-    let oldest_parked = micros(ParkLimits::default().keep);
+    let parked_older_than = micros(ParkLimits::default().within(retention).keep);
     loop {
-        let forget = Forget { state: EventState::Completed, older_than, limit: STEP };
-        let Some(forgotten) = step(&queue, forget).await else { return };
-        let Some(dropped) = step(&queue, DropParked(oldest_parked)).await else { return };
-        let forgotten = forgotten.inspect(|count| metrics::counter!(PURGED).increment(*count as u64));
-        let dropped = dropped.inspect(|count| note_dropped(*count));
-        let wait = match (forgotten, dropped) {
-            (Ok(forgotten), Ok(dropped)) if forgotten < STEP && dropped < STEP as u64 => INTERVAL,
-            (Ok(_), Ok(_)) => PAUSE,
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::warn!(%error, "what is too old could not be removed; this is tried again in a minute");
+        let forget = Forget { state: EventState::Completed, older_than, parked_older_than, limit: STEP };
+        let wait = match step(&queue, forget).await {
+            None => return,
+            Some(Ok(forgotten)) => {
+                quietly(|| metrics::counter!(PURGED).increment(forgotten.events as u64));
+                note_dropped(forgotten.parked);
+                if forgotten.events < STEP && !forgotten.has_more_parked() { INTERVAL } else { PAUSE }
+            }
+            Some(Err(error)) => {
+                quietly(|| {
+                    tracing::warn!(%error, "what is too old could not be removed; this is tried again in a minute");
+                });
                 INTERVAL
             }
         };
@@ -41,10 +44,13 @@ pub(crate) async fn keep(queue: mpsc::WeakSender<Task>, retention: Retention) {
     }
 }
 
-fn note_dropped(dropped: u64) {
+/// Logs and counts parked tokens that were dropped because of their age.
+pub(crate) fn note_dropped(dropped: usize) {
     if dropped > 0 {
-        tracing::warn!(dropped, "parked tokens were dropped, because nobody has admitted them within 7 days");
-        metrics::counter!(PARKED, "result" => "dropped").increment(dropped);
+        quietly(|| metrics::counter!(PARKED, "result" => "dropped").increment(dropped as u64));
+        quietly(|| {
+            tracing::warn!(dropped, "parked tokens were dropped, because nobody has admitted them in time");
+        });
     }
 }
 

@@ -70,12 +70,14 @@ const STEPS: [&str; KNOWN as usize] = [
         event_name TEXT,
         code TEXT NOT NULL,
         reason TEXT NOT NULL,
+        is_expected_flow INTEGER NOT NULL,
         received_at INTEGER NOT NULL,
         stored_at INTEGER NOT NULL,
         evidence_token TEXT NOT NULL,
         evidence_key TEXT
     ) STRICT;
-    CREATE INDEX idnow_webhooks_parked_origin ON idnow_webhooks_parked (issuer, audience);
+    CREATE INDEX idnow_webhooks_parked_origin ON idnow_webhooks_parked (issuer, audience, is_expected_flow);
+    CREATE INDEX idnow_webhooks_parked_rank ON idnow_webhooks_parked (is_expected_flow);
     CREATE INDEX idnow_webhooks_parked_stored_at ON idnow_webhooks_parked (stored_at);
 ",
 ];

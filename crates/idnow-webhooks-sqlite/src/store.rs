@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use idnow_webhooks_core::event::Event;
-use idnow_webhooks_core::store::{Lease, StoreError};
+use idnow_webhooks_core::store::{Lease, Retention, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -49,6 +49,7 @@ pub struct SqliteStore {
 
 struct Inner {
     database: Arc<Database>,
+    retention: Retention,
     /// Calls of `insert` in progress, those among them that have their answer and do not know yet.
     inserting: AtomicUsize,
     queue: mpsc::Sender<Task>,
@@ -77,8 +78,14 @@ impl SqliteStore {
         SqliteStoreBuilder::new(path.as_ref())
     }
 
-    pub(crate) fn new(database: Arc<Database>, queue: mpsc::Sender<Task>, upkeep: [AbortHandle; 2]) -> Self {
-        Self { inner: Arc::new(Inner { database, inserting: AtomicUsize::new(0), queue, upkeep }) }
+    pub(crate) fn new(
+        database: Arc<Database>,
+        retention: Retention,
+        queue: mpsc::Sender<Task>,
+        upkeep: [AbortHandle; 2],
+    ) -> Self {
+        let inserting = AtomicUsize::new(0);
+        Self { inner: Arc::new(Inner { database, retention, inserting, queue, upkeep }) }
     }
 
     /// Begins a transaction in which a handler can write to its own tables in the same file. "Handled" is part of it:
@@ -194,8 +201,8 @@ mod tests {
         let database = Arc::new(Database::open(settings, Arc::new(SystemClock)).await.unwrap());
         let (queue, crashed) = mpsc::channel(1);
         drop(crashed);
-        let store =
-            SqliteStore::new(database, queue, [(); 2].map(|()| tokio::spawn(async {}).abort_handle()));
+        let upkeep = [(); 2].map(|()| tokio::spawn(async {}).abort_handle());
+        let store = SqliteStore::new(database, Retention::default(), queue, upkeep);
         let event = NewEvent::from_json(r#"{"eventId": "1", "eventName": "session.created"}"#);
         let error = store.insert(event).await.unwrap_err();
         assert!(error.to_string().contains("restart"), "{error}");

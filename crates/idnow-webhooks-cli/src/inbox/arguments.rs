@@ -120,8 +120,8 @@ pub(super) enum Command {
 
     /// Forgets completed events, or dead letters, for good
     ///
-    /// Completed events are how late duplicates are recognised: they must be two hours old, at least. It runs beside the
-    /// server, in small steps.
+    /// Completed events are how late duplicates are recognised: they must be two hours old, at least. With them go the parked
+    /// tokens that are as old: their events may be among the completed ones. It runs beside the server, in small steps.
     #[command(after_help = PURGE_EXAMPLES)]
     Purge(Purge),
 

@@ -138,6 +138,7 @@ async fn parked_tokens_are_listed_and_never_shown() {
             "eventName": null,
             "code": "wrong_audience",
             "reason": r"expected a, seen b\u{1b}[2J",
+            "isExpectedFlow": false,
             "receivedAt": "2026-01-08T08:35:39Z",
         }])
     );

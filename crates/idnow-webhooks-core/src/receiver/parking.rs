@@ -80,6 +80,7 @@ impl Inner {
             code: mismatch.kind.code().to_owned(),
             reason: mismatch.to_string(),
             issuer: token.issuer.clone(),
+            is_expected_flow: mismatch.is_expected_flow,
             ..ParkedToken::new(
                 hashed_id(&[&token.issuer, &audience, &event.id]),
                 evidence.clone(),

@@ -111,6 +111,10 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// insertions go on beside it.
     ///
     /// Events of inline mode that were never completed count as completed when nobody has touched them for so long.
+    ///
+    /// Before it forgets completed events, it drops all parked tokens that were stored at least [as long
+    /// ago](Purge::older_than), whatever the limit; they are not part of the result. The event of such a token may have been
+    /// completed by a later attempt. If only that were forgotten, the token could be admitted as a new event.
     async fn purge(&self, purge: Purge) -> Result<usize, StoreError>;
 
     /// Whether events could be stored now. It is asked every few seconds by readiness routes, so it should be cheap, but
@@ -128,8 +132,11 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// Keeps a genuine token that does not fit the receiver's settings or clock, unless one of the same
     /// [id](ParkedToken::id) is kept already. Its texts are [cut](ParkedToken::bounded), never a cause of failure.
     ///
-    /// The same call enforces the [limits](ParkLimits): it drops what is too old, then the oldest of the pair of issuer
-    /// and audience, then the oldest of all. To stay short, one call may drop only some hundreds of them.
+    /// The same call enforces the [limits](ParkLimits): it drops what is too old, then what is too much of the pair of issuer
+    /// and audience, then what is too much in all; tokens without an [expected flow](ParkedToken::is_expected_flow) first,
+    /// then the oldest. To stay short, one call may drop only some hundreds of them.
+    ///
+    /// No token stays parked for longer than the store remembers completed events, whatever the limits.
     async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError>;
 
     /// For operators: parked tokens, the oldest first. Only those whose [position](ParkedToken::position) is greater than

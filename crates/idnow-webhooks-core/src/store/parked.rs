@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
 
-use super::Evidence;
+use super::{Evidence, Retention};
 use crate::one_line::one_line;
 
 /// The longest issuer and the longest audience, in characters. Real ones are URLs; several audiences stand in one text.
@@ -57,6 +57,9 @@ pub struct ParkedToken {
     pub code: String,
     /// What was expected and what was seen, in one line.
     pub reason: String,
+    /// Whether the event names a flow that the receiver [expects](crate::VerifierBuilder::expected_flow), so that it is most
+    /// likely ours (default: `false`). A store drops the other tokens first.
+    pub is_expected_flow: bool,
     /// When it arrived, by the receiver's clock, to the microsecond.
     pub received_at: DateTime<Utc>,
     /// The token, and the public key that verified it. Never serialised: others could use the token until it expires.
@@ -76,6 +79,7 @@ impl ParkedToken {
             event_name: None,
             code: String::new(),
             reason: String::new(),
+            is_expected_flow: false,
             received_at,
             evidence,
         }
@@ -102,15 +106,28 @@ impl ParkedToken {
 }
 
 /// How much of what is parked a store keeps. What was parked last is always kept, whatever the limits.
+///
+/// Beyond a number, a store drops tokens without an [expected flow](ParkedToken::is_expected_flow) first, and of these the
+/// oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParkLimits {
-    /// How many tokens for each pair of issuer and audience (default: 10,000). Beyond it the oldest of the pair is dropped.
+    /// How many tokens for each pair of issuer and audience (default: 10,000).
     pub per_audience: usize,
-    /// How many tokens in all (default: 50,000). Beyond it the oldest of all is dropped.
+    /// How many tokens in all (default: 50,000).
     pub in_all: usize,
-    /// How long a token is kept, by the store's clock (default: 7 days). A longer time has no effect in a store that
-    /// lasts: it forgets by itself what is older than 7 days.
+    /// How long a token is kept, by the store's clock (default: 7 days). A store never keeps one for longer than it remembers
+    /// completed events: a later attempt of the same event may be among them. A longer time than 7 days has no effect in
+    /// a durable store: in the background, it drops what is older.
     pub keep: Duration,
+}
+
+impl ParkLimits {
+    /// For implementations of [`EventStore`](super::EventStore): these limits in a store that remembers completed events for
+    /// so long.
+    #[must_use]
+    pub fn within(self, retention: Retention) -> Self {
+        Self { keep: self.keep.min(retention.get()), ..self }
+    }
 }
 
 impl Default for ParkLimits {

@@ -14,6 +14,7 @@ CREATE TABLE idnow_webhooks_parked (
     event_name text,
     code text NOT NULL,
     reason text NOT NULL,
+    is_expected_flow boolean NOT NULL,
     -- By the receiver's clock.
     received_at timestamptz NOT NULL,
     -- By the server's clock, which decides about the age.
@@ -23,7 +24,8 @@ CREATE TABLE idnow_webhooks_parked (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 CREATE UNIQUE INDEX idnow_webhooks_parked_key ON idnow_webhooks_parked (key);
-CREATE INDEX idnow_webhooks_parked_origin ON idnow_webhooks_parked (origin, position);
+CREATE INDEX idnow_webhooks_parked_origin ON idnow_webhooks_parked (origin, is_expected_flow, position);
+CREATE INDEX idnow_webhooks_parked_rank ON idnow_webhooks_parked (is_expected_flow, position);
 CREATE INDEX idnow_webhooks_parked_stored_at ON idnow_webhooks_parked (stored_at);
 
 -- The receiver's role need not be the one that makes the tables: whoever may use the others may use this one.

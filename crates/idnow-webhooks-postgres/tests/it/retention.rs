@@ -5,6 +5,7 @@ use idnow_webhooks_core::store::{
     EventState, EventStore, Insertion, ParkLimits, ParkOutcome, Purge, Retention,
 };
 use idnow_webhooks_postgres::PostgresStore;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::support::{database, event, number, pool, run, soon, token};
@@ -108,6 +109,66 @@ async fn the_store_drops_parked_tokens_after_7_days_by_itself() {
     assert_eq!((counted.get(), store.backlog().await.unwrap().parked), (1100, 3));
 }
 
+/// An earlier attempt of an event must not be admitted once the store has forgotten that the event was completed.
+#[tokio::test]
+async fn no_parked_token_outlasts_a_short_retention() {
+    let url = database().await;
+    drop(PostgresStore::connect(&url).await.unwrap());
+    let pool = pool(&url).await;
+    run(&pool, &old(2, true, 1, 700, "completed")).await;
+    run(&pool, &parked(1100, "24 hours")).await;
+    run(&pool, &parked(3, "23 hours")).await;
+    let day = || Retention::new(Duration::from_hours(24)).unwrap();
+    let store = PostgresStore::builder().retention(day()).connect(&url).await.unwrap();
+    let in_order = "SELECT CASE WHEN (SELECT count(*) FROM idnow_webhooks_parked) > 3
+        THEN (SELECT count(*) FROM idnow_webhooks_events) ELSE 700 END";
+    let all =
+        "SELECT (SELECT count(*) FROM idnow_webhooks_events) + (SELECT count(*) FROM idnow_webhooks_parked)";
+    soon("both are forgotten", || async {
+        assert_eq!(number(&pool, in_order).await, 700, "the tokens go first");
+        number(&pool, all).await == 3
+    })
+    .await;
+    // The same when something is parked, before the next round.
+    run(&pool, &parked(2, "24 hours")).await;
+    assert_eq!(store.park(token("a"), ParkLimits::default()).await.unwrap(), ParkOutcome::New { dropped: 2 });
+}
+
+/// It panics, and the store goes on with its next step.
+#[tokio::test]
+async fn broken_metrics_do_not_end_the_forgetting() {
+    let url = database().await;
+    drop(PostgresStore::connect(&url).await.unwrap());
+    let pool = pool(&url).await;
+    run(&pool, &old(2, true, 31, 1100, "completed")).await;
+    run(&pool, &parked(1100, "7 days")).await;
+    let _guard = metrics::set_default_local_recorder(&Broken);
+    let _store = PostgresStore::connect(&url).await.unwrap();
+    let left =
+        "SELECT (SELECT count(*) FROM idnow_webhooks_events) + (SELECT count(*) FROM idnow_webhooks_parked)";
+    soon("all steps are done", || async { number(&pool, left).await == 0 }).await;
+}
+
+struct Broken;
+
+impl metrics::Recorder for Broken {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        panic!("the recorder is broken")
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        panic!("the recorder is broken")
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        panic!("the recorder is broken")
+    }
+}
+
 /// The age goes by the server's clock, from when the token was parked, and a call is short, however many are too old.
 #[tokio::test]
 async fn parking_drops_what_is_too_old() {
@@ -128,8 +189,8 @@ async fn parking_drops_what_is_too_old() {
 fn parked(tokens: u32, age: &str) -> String {
     format!(
         "INSERT INTO idnow_webhooks_parked
-            (key, origin, issuer, audience, code, reason, received_at, stored_at, evidence_token)
-        SELECT gen_random_uuid(), '0f8fad5b-d9cb-469f-a165-70867728950e', 'i', 'a', 'c', 'r', now(),
+            (key, origin, issuer, audience, code, reason, is_expected_flow, received_at, stored_at, evidence_token)
+        SELECT gen_random_uuid(), '0f8fad5b-d9cb-469f-a165-70867728950e', 'i', 'a', 'c', 'r', false, now(),
             now() - interval '{age}', 'aaa.bbb.ccc'
         FROM generate_series(1, {tokens})"
     )

@@ -17,7 +17,7 @@ pub(crate) use begin::Begin;
 pub(crate) use claim::ClaimEvents;
 pub(crate) use insert::{NewRow, insert, insert_new};
 pub(crate) use operators::{Check, Forget, ReplayDead, ReplayOne, STEP};
-pub(crate) use parked::{DropParked, Park, Unpark, parked};
+pub(crate) use parked::{Park, Unpark, parked};
 pub(crate) use read::{backlog, completed, get, list};
 pub(crate) use settle::{Settle, Settlement};
 

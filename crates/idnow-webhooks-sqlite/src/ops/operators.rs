@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use idnow_webhooks_core::store::{EventState, Replay};
 use sqlx::Row as _;
 
+use super::parked::drop_older;
 use super::read::state;
 use crate::compact::Compact;
 use crate::json;
@@ -64,12 +65,27 @@ impl Work for Check {
     }
 }
 
-/// Forgets the oldest finished events, at most [`STEP`].
+/// Forgets the oldest finished events, at most [`STEP`]; before completed ones, what was parked before them.
 pub(crate) struct Forget {
     pub(crate) state: EventState,
     /// In microseconds.
     pub(crate) older_than: i64,
+    /// The same for parked tokens: no more than that.
+    pub(crate) parked_older_than: i64,
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Forgotten {
+    pub(crate) events: usize,
+    pub(crate) parked: usize,
+}
+
+impl Forgotten {
+    /// Whether there may be more parked tokens to drop. Until they are, no event is forgotten.
+    pub(crate) fn has_more_parked(self) -> bool {
+        self.parked >= STEP
+    }
 }
 
 const OLD_COMPLETED: &str = "SELECT position FROM idnow_webhooks_events INDEXED BY idnow_webhooks_completed \
@@ -92,9 +108,17 @@ const FORGET: &str = "UPDATE idnow_webhooks_recent SET floor = (SELECT max(posit
 
 #[async_trait]
 impl Work for Forget {
-    type Output = usize;
+    type Output = Forgotten;
 
-    async fn run(&self, unit: &mut Unit<'_>) -> Result<usize, sqlx::Error> {
+    async fn run(&self, unit: &mut Unit<'_>) -> Result<Forgotten, sqlx::Error> {
+        let mut forgotten = Forgotten::default();
+        if self.state == EventState::Completed {
+            let dropped = drop_older(unit, self.parked_older_than).await?;
+            forgotten.parked = usize::try_from(dropped).unwrap_or(usize::MAX);
+            if forgotten.has_more_parked() {
+                return Ok(forgotten);
+            }
+        }
         let statements: &[&'static str] = match self.state {
             EventState::Completed => &[OLD_COMPLETED, OLD_ABANDONED],
             EventState::Dead => &[OLD_DEAD],
@@ -114,7 +138,8 @@ impl Work for Forget {
             // The floor may be another by now.
             unit.up_to_date = false;
         }
-        Ok(old.len())
+        forgotten.events = old.len();
+        Ok(forgotten)
     }
 }
 

@@ -13,20 +13,21 @@ use crate::unit::{Unit, Work};
 const IS_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM idnow_webhooks_parked WHERE id = ?)";
 
 const INSERT: &str = "INSERT INTO idnow_webhooks_parked (id, issuer, audience, event_id, event_name, code, reason, \
-    received_at, stored_at, evidence_token, evidence_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    is_expected_flow, received_at, stored_at, evidence_token, evidence_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const DROP_OLD: &str = "DELETE FROM idnow_webhooks_parked WHERE position IN (SELECT position \
     FROM idnow_webhooks_parked INDEXED BY idnow_webhooks_parked_stored_at WHERE stored_at <= ?1 \
     ORDER BY stored_at LIMIT ?2)";
 
 const DROP_OF_AUDIENCE: &str = "DELETE FROM idnow_webhooks_parked WHERE position IN (SELECT position \
-    FROM idnow_webhooks_parked INDEXED BY idnow_webhooks_parked_origin WHERE issuer = ?3 AND audience = ?4 \
-    ORDER BY position LIMIT min(?2, max(0, (SELECT count(*) FROM idnow_webhooks_parked \
-    INDEXED BY idnow_webhooks_parked_origin WHERE issuer = ?3 AND audience = ?4) - ?1)))";
+    FROM idnow_webhooks_parked INDEXED BY idnow_webhooks_parked_origin \
+    WHERE issuer = ?4 AND audience = ?5 AND position <> ?3 ORDER BY is_expected_flow, position LIMIT min(?2, max(0, (SELECT count(*) FROM idnow_webhooks_parked \
+    INDEXED BY idnow_webhooks_parked_origin WHERE issuer = ?4 AND audience = ?5) - ?1)))";
 
 // SQLite counts all rows by the pages of the smallest index.
 const DROP_OF_ALL: &str = "DELETE FROM idnow_webhooks_parked WHERE position IN (SELECT position \
-    FROM idnow_webhooks_parked ORDER BY position \
+    FROM idnow_webhooks_parked INDEXED BY idnow_webhooks_parked_rank \
+    WHERE position <> ?3 ORDER BY is_expected_flow, position \
     LIMIT min(?2, max(0, (SELECT count(*) FROM idnow_webhooks_parked) - ?1)))";
 
 pub(crate) struct Park {
@@ -46,7 +47,7 @@ impl Work for Park {
             return Ok(ParkOutcome::Known);
         }
         let mut dropped = drop_older(unit, micros(limits.keep)).await?;
-        sqlx::query(INSERT)
+        let inserted = sqlx::query(INSERT)
             .bind(&token.id)
             .bind(&token.issuer)
             .bind(&token.audience)
@@ -54,19 +55,22 @@ impl Work for Park {
             .bind(&token.event_name)
             .bind(&token.code)
             .bind(&token.reason)
+            .bind(token.is_expected_flow)
             .bind(token.received_at.timestamp_micros())
             .bind(unit.now)
             .bind(&token.evidence.token)
             .bind(&token.evidence.key)
             .execute(&mut *unit.connection)
             .await?;
+        let position = inserted.last_insert_rowid();
         let of_audience = sqlx::query(DROP_OF_AUDIENCE)
             .bind(most(limits.per_audience))
             .bind(limit(STEP))
+            .bind(position)
             .bind(&token.issuer)
             .bind(&token.audience);
         dropped += of_audience.execute(&mut *unit.connection).await?.rows_affected();
-        let of_all = sqlx::query(DROP_OF_ALL).bind(most(limits.in_all)).bind(limit(STEP));
+        let of_all = sqlx::query(DROP_OF_ALL).bind(most(limits.in_all)).bind(limit(STEP)).bind(position);
         dropped += of_all.execute(&mut *unit.connection).await?.rows_affected();
         Ok(ParkOutcome::New { dropped })
     }
@@ -78,21 +82,9 @@ fn most(tokens: usize) -> i64 {
 }
 
 /// Drops the oldest of what is too old, at most [`STEP`].
-async fn drop_older(unit: &mut Unit<'_>, keep: i64) -> Result<u64, sqlx::Error> {
+pub(super) async fn drop_older(unit: &mut Unit<'_>, keep: i64) -> Result<u64, sqlx::Error> {
     let query = sqlx::query(DROP_OLD).bind(unit.now.saturating_sub(keep)).bind(limit(STEP));
     Ok(query.execute(&mut *unit.connection).await?.rows_affected())
-}
-
-/// Drops the oldest of what is older than this, in microseconds, at most [`STEP`].
-pub(crate) struct DropParked(pub(crate) i64);
-
-#[async_trait]
-impl Work for DropParked {
-    type Output = u64;
-
-    async fn run(&self, unit: &mut Unit<'_>) -> Result<u64, sqlx::Error> {
-        drop_older(unit, self.0).await
-    }
 }
 
 pub(crate) struct Unpark(pub(crate) String);
@@ -112,8 +104,8 @@ pub(crate) async fn parked(
     after: i64,
     limit: usize,
 ) -> Result<Vec<ParkedToken>, sqlx::Error> {
-    let sql = "SELECT position, id, issuer, audience, event_id, event_name, code, reason, received_at, \
-               evidence_token, evidence_key FROM idnow_webhooks_parked WHERE position > ? ORDER BY position LIMIT ?";
+    let sql = "SELECT position, id, issuer, audience, event_id, event_name, code, reason, \
+               is_expected_flow, received_at, evidence_token, evidence_key FROM idnow_webhooks_parked WHERE position > ? ORDER BY position LIMIT ?";
     let query = sqlx::query(sql).bind(after).bind(i64::try_from(limit).unwrap_or(i64::MAX));
     query.fetch_all(connection).await?.iter().map(token).collect()
 }
@@ -131,6 +123,7 @@ fn token(row: &SqliteRow) -> Result<ParkedToken, sqlx::Error> {
         event_name: row.try_get("event_name")?,
         code: row.try_get("code")?,
         reason: row.try_get("reason")?,
+        is_expected_flow: row.try_get("is_expected_flow")?,
         ..ParkedToken::new(row.try_get::<String, _>("id")?, evidence, time(row.try_get("received_at")?))
     })
 }

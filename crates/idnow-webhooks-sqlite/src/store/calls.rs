@@ -17,6 +17,7 @@ use crate::ops::{
     self, Begin, Check, ClaimEvents, Forget, NewRow, Park, ReplayDead, ReplayOne, STEP, Settle, Settlement,
     Unpark, micros,
 };
+use crate::retention::note_dropped;
 use crate::unit::Work;
 use crate::writer::{Task, insert_alone};
 
@@ -148,7 +149,17 @@ impl EventStore for SqliteStore {
 
     async fn purge(&self, purge: Purge) -> Result<usize, StoreError> {
         let (state, older_than) = (purge.state, micros(purge.older_than));
-        in_steps(purge.limit, |limit| self.run(Forget { state, older_than, limit })).await
+        let mut done = 0_usize;
+        loop {
+            let limit = STEP.min(purge.limit.saturating_sub(done));
+            let forget = Forget { state, older_than, parked_older_than: older_than, limit };
+            let forgotten = self.run(forget).await?;
+            note_dropped(forgotten.parked);
+            done = done.saturating_add(forgotten.events);
+            if !forgotten.has_more_parked() && (forgotten.events < limit || done >= purge.limit) {
+                return Ok(done);
+            }
+        }
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -167,6 +178,7 @@ impl EventStore for SqliteStore {
     }
 
     async fn park(&self, token: ParkedToken, limits: ParkLimits) -> Result<ParkOutcome, StoreError> {
+        let limits = limits.within(self.inner.retention);
         self.run(Park { token: token.bounded(), limits }).await
     }
 

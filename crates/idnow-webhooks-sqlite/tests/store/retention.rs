@@ -5,7 +5,9 @@ use std::time::Duration;
 use idnow_webhooks_core::Clock as _;
 use idnow_webhooks_core::store::*;
 use idnow_webhooks_sqlite::SqliteStore;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::common::*;
 
@@ -146,6 +148,92 @@ async fn the_store_drops_parked_tokens_after_7_days_by_itself() {
     assert_eq!(counted, 450);
     let left: Vec<_> = store.parked(0, 999).await.unwrap().into_iter().map(|token| token.id).collect();
     assert_eq!(left, ["450", "451", "452"]);
+}
+
+/// An earlier attempt of an event must not be admitted once the store has forgotten that the event was completed.
+#[tokio::test]
+async fn no_parked_token_outlasts_a_short_retention() {
+    let folder = Folder::new();
+    let clock = Hand::new();
+    let store = open(&folder, &clock).await;
+    park(&store, 0..450).await;
+    handled(&store, "event").await;
+    clock.forward(SECOND);
+    park(&store, 450..452).await;
+    drop(store);
+    clock.forward(86_399 * SECOND);
+    let builder = SqliteStore::builder(folder.file()).clock(clock.clone());
+    let store = builder.retention(Retention::new(DAY).unwrap()).open().await.unwrap();
+    for _ in 0..200 {
+        // In this order: nothing may be forgotten between the two looks.
+        let known = store.get("event").await.unwrap().is_some();
+        let parked = store.backlog().await.unwrap().parked;
+        assert!(known || parked == 2, "the event is forgotten, and {parked} tokens are not");
+        if !known {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(store.get("event").await.unwrap().is_none());
+    // The same when something is parked, before the next round.
+    clock.forward(SECOND);
+    let token = ParkedToken::new("new", Evidence::new("aaa.bbb.ccc", None), clock.now());
+    let outcome = store.park(token, ParkLimits::default()).await.unwrap();
+    assert_eq!(outcome, ParkOutcome::New { dropped: 2 });
+}
+
+/// They panic, and the store goes on with its next step.
+#[tokio::test]
+async fn broken_metrics_and_a_broken_log_do_not_end_the_forgetting() {
+    let folder = Folder::new();
+    let clock = Hand::new();
+    let store = open(&folder, &clock).await;
+    for number in 0..450 {
+        store.insert(event(&number.to_string())).await.unwrap();
+    }
+    for claimed in store.claim(all(450)).await.unwrap() {
+        store.complete(&claimed.lease).await.unwrap();
+    }
+    park(&store, 0..450).await;
+    drop(store);
+    clock.forward(31 * DAY);
+    let _metrics = metrics::set_default_local_recorder(&Broken);
+    let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(Broken));
+    let store = open(&folder, &clock).await;
+    for _ in 0..100 {
+        if store.completed().await.unwrap() == 0 {
+            assert_eq!(store.backlog().await.unwrap().parked, 0);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nothing was forgotten after the first step");
+}
+
+struct Broken;
+
+impl metrics::Recorder for Broken {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        panic!("the recorder is broken")
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        panic!("the recorder is broken")
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        panic!("the recorder is broken")
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Broken {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        assert!(!event.metadata().target().starts_with("idnow_webhooks"), "the log is broken");
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ impl Modelled {
 struct Parked {
     id: String,
     audience: String,
+    is_expected_flow: bool,
     stored: i64,
 }
 
@@ -251,27 +252,48 @@ impl Trial<'_> {
     async fn park(&mut self) {
         let (id, audience) = (self.chance.below(30).to_string(), self.chance.below(4).to_string());
         let evidence = Evidence::new("aaa.bbb.ccc", None);
-        let token =
-            ParkedToken { audience: audience.clone(), ..ParkedToken::new(&id, evidence, self.on.now()) };
+        let is_expected_flow = self.chance.below(3) == 0;
+        let token = ParkedToken {
+            audience: audience.clone(),
+            is_expected_flow,
+            ..ParkedToken::new(&id, evidence, self.on.now())
+        };
         let outcome = self.on.store.park(token, PARK_LIMITS).await.unwrap();
-        self.note(&format!("park {id} for {audience}: {outcome:?}"));
+        self.note(&format!("park {id} for {audience}, {is_expected_flow}: {outcome:?}"));
         if self.parked.iter().any(|token| token.id == id) {
             return assert_eq!(outcome, ParkOutcome::Known);
         }
         let before = self.parked.len();
         let oldest = self.now - i64::try_from(PARK_LIMITS.keep.as_secs()).unwrap();
         self.parked.retain(|token| token.stored > oldest);
-        self.parked.push(Parked { id, audience: audience.clone(), stored: self.now });
-        let of_audience = || self.parked.iter().filter(|token| token.audience == audience);
-        if of_audience().count() > PARK_LIMITS.per_audience {
-            let first = self.parked.iter().position(|token| token.audience == audience).unwrap();
-            self.parked.remove(first);
+        let others = self.parked.iter().filter(|token| token.audience == audience).count();
+        if others + 1 > PARK_LIMITS.per_audience {
+            self.drop_parked(|token| token.audience == audience);
         }
-        if self.parked.len() > PARK_LIMITS.in_all {
-            self.parked.remove(0);
+        if self.parked.len() + 1 > PARK_LIMITS.in_all {
+            self.drop_parked(|_| true);
         }
+        self.parked.push(Parked { id, audience, is_expected_flow, stored: self.now });
         let dropped = u64::try_from(before + 1 - self.parked.len()).unwrap();
         assert_eq!(outcome, ParkOutcome::New { dropped });
+    }
+
+    /// Drops one of these: the oldest, if it can be one without an expected flow.
+    fn drop_parked(&mut self, which: impl Fn(&Parked) -> bool) {
+        let first = |is_expected| {
+            self.parked.iter().position(|token| which(token) && token.is_expected_flow == is_expected)
+        };
+        let first = first(false).or_else(|| first(true)).unwrap();
+        self.parked.remove(first);
+    }
+
+    /// No event, as leases on it would be asked for later. But what was parked so long ago.
+    async fn purge_parked(&mut self) {
+        let age = self.chance.below(300);
+        self.note(&format!("purge what is older than {age} s"));
+        assert_eq!(self.on.purge(EventState::Completed, age, 0).await, 0);
+        let oldest = self.now - i64::try_from(age).unwrap();
+        self.parked.retain(|token| token.stored > oldest);
     }
 
     async fn unpark(&mut self) {
@@ -289,7 +311,7 @@ impl Trial<'_> {
     }
 
     async fn step(&mut self) {
-        match self.chance.below(125) {
+        match self.chance.below(126) {
             0..25 => self.insert().await,
             25..40 => self.claim(1000).await,
             40..50 => {
@@ -302,6 +324,7 @@ impl Trial<'_> {
             89 => self.replay_dead().await,
             100..121 => self.park().await,
             121..125 => self.unpark().await,
+            125 => self.purge_parked().await,
             _ => {
                 let by = i64::try_from(self.chance.below(40)).unwrap();
                 self.wait(by);
@@ -352,9 +375,9 @@ impl Trial<'_> {
 }
 
 async fn follow(on: Stage, order: SessionOrder) {
-    let (mut begins, mut parked) = (0, Vec::new());
+    let mut begins = 0;
     for seed in 0..SEEDS {
-        // The events of the trials before are finished, and belong to other sessions by then.
+        // The events of the trials before are finished, and belong to other sessions by then. Nothing stays parked either.
         let purged =
             on.purge(EventState::Completed, 0, 10_000).await + on.purge(EventState::Dead, 0, 10_000).await;
         assert_eq!((purged == 0, on.all().await.len()), (seed == 0, 0));
@@ -364,7 +387,7 @@ async fn follow(on: Stage, order: SessionOrder) {
             now: begins,
             events: Vec::new(),
             leases: Vec::new(),
-            parked: std::mem::take(&mut parked),
+            parked: Vec::new(),
             chance: Chance::new(seed),
             log: String::new(),
         };
@@ -377,7 +400,7 @@ async fn follow(on: Stage, order: SessionOrder) {
         }
         log.0.drain().await;
         log.0.check().await;
-        (begins, parked) = (log.0.now, std::mem::take(&mut log.0.parked));
+        begins = log.0.now;
     }
 }
 

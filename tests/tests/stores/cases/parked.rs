@@ -56,7 +56,7 @@ async fn ids_parked(on: &Stage) -> Vec<String> {
 }
 
 pub(crate) async fn one_comes_back_as_it_was(on: Stage) {
-    let full = token("1");
+    let full = ParkedToken { is_expected_flow: true, ..token("1") };
     let mut bare = ParkedToken::new("2", Evidence::new("aaa.bbb.ccc", None), DateTime::UNIX_EPOCH);
     bare.position = 77;
     assert_eq!(park(&on, full.clone()).await, NEW);
@@ -87,7 +87,8 @@ pub(crate) async fn they_are_no_events(on: Stage) {
     assert_eq!(on.store.backlog().await.unwrap(), Backlog { parked: 1, ..Backlog::default() });
     on.completed("a").await;
     on.at(1);
-    assert_eq!(on.purge(EventState::Completed, 0, 9).await, 1);
+    assert_eq!(on.purge(EventState::Dead, 0, 9).await, 0);
+    assert_eq!(on.purge(EventState::Completed, 10, 9).await, 0);
     assert_eq!(ids_parked(&on).await, ["a"]);
 }
 
@@ -165,6 +166,32 @@ pub(crate) async fn for_each_audience_a_number(on: Stage) {
     assert_eq!(ids_parked(&on).await, ["o1", "b1", "b2", "a3", "a1"]);
     on.store.unpark("b1").await.unwrap();
     assert_eq!(park_within(&on, token_for("b3", "b"), limits(2, 100)).await, NEW);
+}
+
+/// Another customer of the provider can have tokens parked, for our audience or for many others. They do not drive ours out.
+pub(crate) async fn those_of_expected_flows_are_dropped_last(on: Stage) {
+    let ours = |id, audience| ParkedToken { is_expected_flow: true, ..token_for(id, audience) };
+    let dropped = |dropped| ParkOutcome::New { dropped };
+    assert_eq!(park_within(&on, ours("1", "a"), limits(3, 100)).await, NEW);
+    assert_eq!(park_within(&on, token_for("2", "a"), limits(3, 100)).await, NEW);
+    assert_eq!(park_within(&on, ours("3", "a"), limits(3, 100)).await, NEW);
+    assert_eq!(park_within(&on, token_for("4", "a"), limits(3, 100)).await, dropped(1));
+    assert_eq!(ids_parked(&on).await, ["1", "3", "4"]);
+    assert_eq!(park_within(&on, ours("5", "a"), limits(3, 100)).await, dropped(1));
+    assert_eq!(ids_parked(&on).await, ["1", "3", "5"]);
+    // What was parked last stays, but no longer than until the next one comes.
+    assert_eq!(park_within(&on, token_for("6", "a"), limits(3, 100)).await, dropped(1));
+    assert_eq!(park_within(&on, token_for("7", "a"), limits(3, 100)).await, dropped(1));
+    assert_eq!(ids_parked(&on).await, ["3", "5", "7"]);
+    // In all.
+    assert_eq!(park_within(&on, token_for("8", "b"), limits(3, 4)).await, NEW);
+    assert_eq!(park_within(&on, token_for("9", "c"), limits(3, 4)).await, dropped(1));
+    assert_eq!(park_within(&on, ours("10", "d"), limits(3, 4)).await, dropped(1));
+    assert_eq!(ids_parked(&on).await, ["3", "5", "9", "10"]);
+    assert_eq!(park_within(&on, ours("11", "d"), limits(3, 2)).await, dropped(3));
+    assert_eq!(ids_parked(&on).await, ["10", "11"]);
+    assert_eq!(park_within(&on, token_for("12", "e"), limits(0, 0)).await, dropped(2));
+    assert_eq!(ids_parked(&on).await, ["12"]);
 }
 
 /// One that ends where another begins is another.
@@ -248,6 +275,43 @@ pub(crate) async fn limits_that_are_never_reached(on: Stage) {
         assert_eq!(park_within(&on, token(&number.to_string()), endless).await, NEW);
     }
     assert_eq!(ids_parked(&on).await.len(), 20);
+}
+
+/// An event may be handled by a later attempt than the parked one. Once the store has forgotten that, the parked attempt
+/// would be handled as a new event.
+pub(crate) async fn none_outlasts_the_memory_of_completed_events(on: Stage) {
+    park(&on, token("earlier attempt")).await;
+    on.at(10);
+    on.completed("event").await;
+    on.at(20);
+    park(&on, token("young")).await;
+    on.at(3610);
+    assert_eq!(on.purge(EventState::Dead, 3600, 9).await, 0);
+    assert_eq!(on.purge(EventState::Completed, 3611, 9).await, 0);
+    assert_eq!(ids_parked(&on).await, ["earlier attempt", "young"]);
+    assert_eq!(on.purge(EventState::Completed, 3600, 9).await, 1, "tokens do not count");
+    assert_eq!(ids_parked(&on).await, ["young"]);
+    on.at(3619);
+    assert_eq!(on.purge(EventState::Completed, 3600, 9).await, 0);
+    assert_eq!(ids_parked(&on).await, ["young"]);
+    on.at(3620);
+    assert_eq!(on.purge(EventState::Completed, 3600, 9).await, 0);
+    assert_eq!(ids_parked(&on).await, [""; 0]);
+}
+
+/// However many there are, and however few events one call may forget.
+pub(crate) async fn a_purge_forgets_all_that_are_old_enough(on: Stage) {
+    for number in 0..620 {
+        park(&on, token(&number.to_string())).await;
+    }
+    on.completed("a").await;
+    on.completed("b").await;
+    on.at(1);
+    park(&on, token("young")).await;
+    assert_eq!(on.purge(EventState::Completed, 1, 1).await, 1);
+    assert_eq!(ids_parked(&on).await, ["young"]);
+    assert_eq!(on.purge(EventState::Completed, 0, 0).await, 0);
+    assert_eq!(ids_parked(&on).await, [""; 0]);
 }
 
 /// Another clock than yesterday's must not lose anything, and not keep anything for ever.

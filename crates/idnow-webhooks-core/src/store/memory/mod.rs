@@ -26,7 +26,7 @@ const DEFAULT_CAPACITY: usize = 100_000;
 /// It forgets everything when the process ends. Within its capacity it forgets the events that ended first,
 /// never one that is not finished; when only unfinished ones are left it refuses new ones, which the provider
 /// then tries again. In inline mode a completed event takes about 200 bytes. It parks at most as many tokens as it
-/// remembers events.
+/// remembers events. With a completed event, it forgets the tokens that were parked before that was completed.
 pub struct MemoryStore {
     capacity: usize,
     clock: Arc<dyn Clock>,

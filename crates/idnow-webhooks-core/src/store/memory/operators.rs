@@ -54,6 +54,9 @@ impl State {
     }
 
     pub(super) fn purge(&mut self, purge: Purge, before: DateTime<Utc>) -> usize {
+        if purge.state == EventState::Completed {
+            self.parked.drop_stored_by(before);
+        }
         let mut old: Vec<_> = self
             .events
             .iter()

@@ -119,9 +119,14 @@ impl State {
     pub(super) fn make_room(&mut self, capacity: usize) -> Result<(), StoreError> {
         while self.events.len() >= capacity {
             let oldest = self.ended.pop_front().ok_or(StoreError::Full(self.events.len()))?;
+            let Some(phase) = self.record(&oldest).map(|record| record.phase) else { continue };
             // One that was replayed is not finished.
-            if self.record(&oldest).is_some_and(|record| record.phase.finished().is_some()) {
+            if phase.finished().is_some() {
                 self.forget(&oldest);
+            }
+            // An earlier attempt of it may be parked, and must not be admitted as a new event.
+            if let Phase::Completed { at } = phase {
+                self.parked.drop_stored_by(at);
             }
         }
         Ok(())

@@ -195,12 +195,31 @@ async fn parked_tokens_are_bounded_by_the_capacity_and_leave_nothing_behind() {
         let dropped = u64::from(id >= 3);
         let parked = store.park(token(id), ParkLimits::default()).await.unwrap();
         assert_eq!(parked, ParkOutcome::New { dropped });
-        assert_eq!(store.state().parked.sizes(), [3.min(id + 1); 4]);
+        assert_eq!(store.state().parked.sizes(), [3.min(id + 1); 5]);
         clock.advance(1);
     }
     assert!(store.is_empty(), "they are no events");
     let limits = ParkLimits { keep: Duration::from_secs(1), ..ParkLimits::default() };
     assert_eq!(store.park(token(20), limits).await.unwrap(), ParkOutcome::New { dropped: 3 });
     assert!(store.unpark("20").await.unwrap());
-    assert_eq!(store.state().parked.sizes(), [0; 4]);
+    assert_eq!(store.state().parked.sizes(), [0; 5]);
+}
+
+/// The event may be that of a parked token.
+#[tokio::test]
+async fn no_parked_token_outlasts_a_completed_event_that_makes_room() {
+    let (store, clock) = with_capacity(2);
+    let token = |id: &str| ParkedToken::new(id, Evidence::new("a.b.c", None), DateTime::UNIX_EPOCH);
+    store.insert(event("completed")).await.unwrap();
+    store.park(token("before"), ParkLimits::default()).await.unwrap();
+    clock.advance(1);
+    store.complete(&claim(&store, 1).await[0].lease).await.unwrap();
+    clock.advance(1);
+    store.park(token("after"), ParkLimits::default()).await.unwrap();
+    store.insert(event("second")).await.unwrap();
+    assert_eq!(store.parked(0, 9).await.unwrap().len(), 2);
+    store.insert(event("third")).await.unwrap();
+    assert!(store.get("completed").await.unwrap().is_none());
+    let parked = store.parked(0, 9).await.unwrap();
+    assert_eq!(parked.into_iter().map(|token| token.id).collect::<Vec<_>>(), ["after"]);
 }
