@@ -2,6 +2,7 @@
 #![cfg(feature = "program")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use idnow_webhooks::program::{Log, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 #[derive(Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -31,6 +32,15 @@ impl Write for Sink {
     }
 }
 
+/// A value whose text is made while the subscriber holds a lock of its span.
+struct Panics;
+
+impl fmt::Display for Panics {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("in the subscriber")
+    }
+}
+
 /// Standard error may be a pipe that nobody reads: what a panic says must not be written there directly.
 #[test]
 fn panics_are_logged_too() {
@@ -41,6 +51,17 @@ fn panics_are_logged_too() {
     assert!(log.install("info").unwrap_err().to_string().starts_with("the process has a log already: "));
     tracing::info!("begun");
     std::thread::spawn(|| panic!("in\na handler")).join().unwrap_err();
+    let in_the_subscriber = std::thread::spawn(|| {
+        let span = tracing::info_span!("span", field = tracing::field::Empty);
+        let _entered = span.enter();
+        span.record("field", tracing::field::display(Panics));
+    });
+    let began = std::time::Instant::now();
+    while !in_the_subscriber.is_finished() {
+        assert!(began.elapsed() < Duration::from_secs(20), "a panic in the subscriber waits for itself");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    in_the_subscriber.join().unwrap_err();
     assert_eq!(log.close(Ok(())), ExitCode::SUCCESS);
     let written = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     // What fails from here on is to be seen.
@@ -50,6 +71,7 @@ fn panics_are_logged_too() {
     assert!(begun.contains("INFO") && begun.ends_with("begun"), "{written}");
     let parts = ["ERROR", "idnow_webhooks::log", r#"panicked: "in\na handler""#, "tests/program.rs:"];
     assert!(parts.iter().all(|part| panicked.contains(part)), "{written}");
+    assert!(written.contains(r#"panicked: "in the subscriber""#), "{written}");
 }
 
 async fn slow(Extension(PeerAddr(peer)): Extension<PeerAddr>) -> String {
@@ -96,4 +118,17 @@ async fn what_is_under_way_at_a_stop_is_answered_and_idle_connections_end() {
     serving.await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// Its clients send what begins no request, such as acknowledgements and pings, so the time-out cannot be right for it.
+#[tokio::test]
+async fn http2_is_refused_at_once_without_an_answer() {
+    let (address, _stop, _serving) = start().await;
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut answer = Vec::new();
+    let closed = timeout(Duration::from_secs(5), connection.read_to_end(&mut answer)).await;
+    // A reset is an end, too: not all was read.
+    closed.unwrap().ok();
+    assert_eq!(answer, b"");
 }

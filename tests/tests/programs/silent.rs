@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 
 use super::process::{Program, Running, command_with_files, start, start_at};
 use super::tls::Certificate;
@@ -22,6 +23,8 @@ use super::{DEPLOYABLE, World, post_when_ready, world};
 const CLOSED_WITHIN: Duration = Duration::from_secs(21);
 const HEAD: &str = "POST /webhooks/idnow HTTP/1.1\r\nhost: x\r\n";
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The beginning of the record of a ClientHello.
+const HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, 7, 7, 7];
 const NO_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 /// What a client has sent when it falls silent.
@@ -127,11 +130,12 @@ async fn silent_connections_are_closed_without_a_final_answer() {
     }
 }
 
-fn connector(pem: &str, protocol: Option<&str>) -> TlsConnector {
+fn connector(pem: &str, version: &'static SupportedProtocolVersion) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(PemObject::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols.extend(protocol.map(|protocol| protocol.as_bytes().to_vec()));
+    let builder = ClientConfig::builder_with_protocol_versions(&[version]);
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }
 
@@ -143,20 +147,40 @@ async fn silent_connections_are_closed_over_tls_too() {
     variables.extend(certificate.variables());
     let running = start(DEPLOYABLE[0], &variables);
     let address = running.address();
-    let (bare, http2) = (connector(&certificate.pem, None), connector(&certificate.pem, Some("h2")));
-    // The beginning of the record of a ClientHello.
-    let hello = [22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, 7, 7, 7];
+    let [tls, tls_1_2, tls_1_3] =
+        [&TLS13, &TLS12, &TLS13].map(|version| connector(&certificate.pem, version));
     let silent = async |sent: &[u8]| {
         let mut connection = TcpStream::connect(address).await.unwrap();
         connection.write_all(sent).await.unwrap();
         closed(connection).await
     };
     tokio::join!(
-        fall_silent(address, Some(&bare)),
-        fall_silent(address, Some(&http2)),
+        fall_silent(address, Some(&tls)),
         silent(&[]),
-        silent(&hello)
+        silent(HELLO),
+        has_all_its_time(address, &tls_1_2),
+        has_all_its_time(address, &tls_1_3),
     );
+}
+
+/// In a resumed handshake of TLS 1.2 the last message is the client's: it begins no request.
+async fn has_all_its_time(address: SocketAddr, tls: &TlsConnector) {
+    let mut kinds = Vec::new();
+    for idle in [Duration::ZERO, Duration::from_secs(8)] {
+        let connection = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut connection = tls.connect(name, connection).await.unwrap();
+        assert_eq!(connection.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        kinds.extend(connection.get_ref().1.handshake_kind());
+        tokio::time::sleep(idle).await;
+        connection.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
+        connection.flush().await.unwrap();
+        tokio::time::sleep(idle / 2).await;
+        connection.write_all(b"host: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let answer = String::from_utf8(closed(connection).await).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
+    }
+    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
 }
 
 async fn hold<S: AsyncWrite + Unpin>(mut connection: S, sent: &[u8]) -> S {
@@ -220,6 +244,23 @@ async fn idle_connections_do_not_hold_up_a_stop() {
         assert!(status.success(), "{program:?}: {status}\n{log}");
         assert!(began.elapsed() < Duration::from_secs(5), "{program:?}: {:?}", began.elapsed());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_handshakes_do_not_hold_up_a_stop() {
+    let certificate = Certificate::new();
+    let world = world();
+    let mut variables = world.variables();
+    variables.extend(certificate.variables());
+    let running = start(DEPLOYABLE[0], &variables);
+    let mut connection = TcpStream::connect(running.address()).await.unwrap();
+    connection.write_all(HELLO).await.unwrap();
+    // Until it is accepted.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let began = Instant::now();
+    let (status, log) = running.terminate();
+    assert!(status.success() && !log.contains("were cut"), "{status}\n{log}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,6 @@ use std::thread;
 use std::time::Duration;
 
 use idnow_webhooks_core::{Clock as _, SystemClock};
-use tracing::field::display;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 use tracing_subscriber::fmt::MakeWriter;
@@ -97,8 +96,8 @@ impl Log {
         Self { writer: LogWriter { to: sender, shared }, coloured: false }
     }
 
-    /// Logs what `RUST_LOG` says, or else `default`, such as `info`, from now on and for good; panics, too, which would
-    /// otherwise be written to standard error directly.
+    /// Logs what `RUST_LOG` says, or else `default`, such as `info`, from now on and for good. Panics are logged, too,
+    /// whatever `RUST_LOG` says. They would otherwise be written to standard error directly.
     ///
     /// It fails if `RUST_LOG` cannot be read, with a message that names it, or if the process has a log already.
     pub fn install(&self, default: &str) -> Result<(), LogError> {
@@ -116,12 +115,18 @@ impl Log {
             .with_writer(self.writer())
             .try_init()
             .map_err(|error| LogError(format!("the process has a log already: {error}")))?;
-        std::panic::set_hook(Box::new(|panic| {
-            let message = panic.payload_as_str().unwrap_or("no text");
-            let location = panic.location().map(display);
+        let writer = self.writer();
+        // Not as an event: what has panicked may be the subscriber, which then holds locks that an event needs.
+        std::panic::set_hook(Box::new(move |panic| {
+            let mut text = format!("panicked: {:?}", panic.payload_as_str().unwrap_or("no text"));
+            if let Some(location) = panic.location() {
+                text = format!("{text} location={location}");
+            }
             let backtrace = Backtrace::capture();
-            let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| display(backtrace));
-            tracing::error!(target: LOG, location, backtrace, "panicked: {message:?}");
+            if backtrace.status() == BacktraceStatus::Captured {
+                text = format!("{text} backtrace={backtrace}");
+            }
+            writer.line(own_line("ERROR", text.trim_end()));
         }));
         Ok(())
     }
@@ -220,12 +225,16 @@ fn tell_of_dropped(to: &mut impl Write, shared: &Shared) {
     if dropped == 0 {
         return;
     }
-    let time = SystemClock.now().format("%FT%T%.6fZ");
-    let line =
-        format!("{time}  WARN {LOG}: {dropped} log lines were dropped: they could not be written in time\n");
-    if to.write_all(line.as_bytes()).is_err() {
+    let text = format!("{dropped} log lines were dropped: they could not be written in time");
+    if to.write_all(&own_line("WARN", &text)).is_err() {
         shared.dropped_lines.fetch_add(dropped, Ordering::Relaxed);
     }
+}
+
+/// A line in the format of the events, written without tracing.
+fn own_line(level: &str, text: &str) -> Vec<u8> {
+    let time = SystemClock.now().format("%FT%T%.6fZ");
+    format!("{time} {level:>5} {LOG}: {text}\n").into_bytes()
 }
 
 #[cfg(test)]

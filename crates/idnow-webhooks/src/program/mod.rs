@@ -3,8 +3,8 @@
 //! | | |
 //! |---|---|
 //! | [`Log`] | a log on standard error that never stops the program, whether somebody reads it or not |
-//! | [`Server`] | serves axum, warp or any other tower service over TCP or TLS, and closes silent connections |
-//! | [`TimedStream`] | the same time-out for the connections of another server |
+//! | [`Server`] | serves axum, warp or any other tower service over HTTP/1.1, with or without TLS, and closes silent connections |
+//! | [`TimedStream`] | the same time-out for the connections of another HTTP/1.1 server |
 //! | [`stop_signal`] | when to stop: Ctrl-C or SIGTERM |
 //!
 //! The [programs to deploy](https://github.com/idnow-webhooks/idnow-webhooks/tree/main/examples) are made of these. A web

@@ -9,14 +9,14 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use idnow_webhooks_core::PeerAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -31,15 +31,18 @@ const LOG: &str = "idnow_webhooks::server";
 const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
 /// How long answers that are under way may take when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// After a connection could not be accepted: what is missing, such as files, must become free elsewhere.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often to say that connections cannot be accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A server of HTTP/1.1 and HTTP/2, for axum, warp or any other [tower](https://docs.rs/tower) service.
+/// An HTTP/1.1 server for axum, warp or any other [tower](https://docs.rs/tower) service.
 ///
-/// It closes connections that say nothing, or not all of it ([`TimedStream`]), without an answer: the provider takes a
-/// 408 for final. What it cannot accept, as when no file is free, it logs, and goes on. It tells the service the address
+/// It closes silent connections and incomplete requests without an answer, as [`TimedStream`] does, because the provider
+/// takes a 408 for final. A TLS handshake may take 10 s. HTTP/2 is not served: a proxy can speak it to its own clients.
+///
+/// What it cannot accept, as when no file is free, it logs, and goes on. It tells the service the address
 /// of the peer ([`PeerAddr`]), which an allow list needs.
 ///
 /// There is no limit on the number of connections but that of the process (`ulimit -n`).
@@ -87,7 +90,7 @@ impl Tls {
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
             .map_err(io::Error::other)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config).into()))
     }
 }
@@ -128,10 +131,10 @@ impl Server {
         self
     }
 
-    /// Serves until `stop` is ready. Then it accepts no more, closes idle connections, and answers what is under way,
-    /// for 10 s at most.
+    /// Serves until `stop` is ready. Then it accepts no more, closes idle connections, ends TLS handshakes, and answers
+    /// what is under way, for 10 s at most.
     ///
-    /// Dropping the future closes the socket; connections that are open go on.
+    /// Dropping the future does the same, but nothing waits for the answers.
     pub async fn serve<S, B>(self, service: S, stop: impl Future<Output = ()>)
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -142,7 +145,7 @@ impl Server {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let Self { listener, tls, answer_deadline } = self;
-        let connections = GracefulShutdown::new();
+        let (stopping, _) = watch::channel(());
         let mut refused = Refused::default();
         let mut stop = pin!(stop);
         loop {
@@ -152,9 +155,9 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let (service, tls, watcher) = (service.clone(), tls.clone(), connections.watcher());
+                    let (service, tls, stopping) = (service.clone(), tls.clone(), stopping.subscribe());
                     tokio::spawn(async move {
-                        let served = connection(stream, peer, tls, answer_deadline, service, watcher);
+                        let served = connection(stream, peer, tls, answer_deadline, service, stopping);
                         if let Err(error) = served.await {
                             tracing::debug!(target: LOG, %peer, error, "a connection has failed");
                         }
@@ -169,7 +172,9 @@ impl Server {
             }
         }
         drop(listener);
-        if timeout(STOP_LIMIT, connections.shutdown()).await.is_err() {
+        // It fails if there are no connections.
+        let _ = stopping.send(());
+        if timeout(STOP_LIMIT, stopping.closed()).await.is_err() {
             tracing::warn!(target: LOG, "connections were cut: they had not ended {STOP_LIMIT:?} after the stop");
         }
     }
@@ -181,7 +186,7 @@ async fn connection<S, B>(
     tls: Option<Tls>,
     answer_deadline: Duration,
     service: S,
-    watcher: Watcher,
+    mut stopping: watch::Receiver<()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -193,18 +198,22 @@ where
 {
     // Small answers must not wait for each other; a socket that refuses this works all the same.
     let _ = stream.set_nodelay(true);
-    let stream = TimedStream::new(stream, answer_deadline);
-    match tls {
-        None => http(stream, peer, service, watcher).await,
-        Some(Tls(acceptor)) => http(acceptor.accept(stream).await?, peer, service, watcher).await,
-    }
+    let Some(Tls(acceptor)) = tls else {
+        return http(stream, peer, answer_deadline, service, stopping).await;
+    };
+    let stream = tokio::select! {
+        accepted = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)) => accepted??,
+        _ = stopping.changed() => return Ok(()),
+    };
+    http(stream, peer, answer_deadline, service, stopping).await
 }
 
 async fn http<I, S, B>(
     stream: I,
     peer: SocketAddr,
+    answer_deadline: Duration,
     service: S,
-    watcher: Watcher,
+    mut stopping: watch::Receiver<()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>>
 where
     I: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -220,9 +229,16 @@ where
         request.extensions_mut().insert(PeerAddr(peer.ip()));
         service.call(request)
     });
-    // hyper's own time-outs leave gaps, as while it waits to see which version of HTTP a client speaks.
-    let builder = Builder::new(TokioExecutor::new());
-    watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+    let stream = TokioIo::new(TimedStream::new(stream, answer_deadline));
+    // The one time-out is that of the stream.
+    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(stream, service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        served = &mut connection => return Ok(served?),
+        // Also if the sender is gone: then nobody serves any more.
+        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
 }
 
 fn of_one_connection(error: &io::Error) -> bool {

@@ -14,11 +14,14 @@ const SHORTEST: Duration = Duration::from_secs(10);
 
 /// A connection that fails with [`TimedOut`](io::ErrorKind::TimedOut) when it waits for its peer for too long.
 ///
-/// Its time begins when it is opened, again whenever something is written to it, and again with the first bytes that are
-/// read after that. So the whole of a request, from its first byte to the first byte of its answer, has that time, and an
-/// idle connection is closed after it. This holds for connections that say nothing, for heads and bodies that stop or
-/// trickle, for TLS handshakes (put it below the TLS stream), for HTTP/1.1 and HTTP/2, and for peers that take nothing of an
-/// answer.
+/// It is for HTTP/1.1. Its time begins when it is opened, again whenever something is written to it, and again with the
+/// first bytes that are read after that. So the whole of a request, from its first byte to the first byte of its answer, has
+/// that time, and an idle connection is closed after it. This holds for connections that say nothing, for heads and bodies
+/// that stop or trickle, and for peers that take nothing of an answer.
+///
+/// Do not use it for HTTP/2 or below TLS. There a peer also sends bytes that begin no request, such as an acknowledgement
+/// or the end of a handshake, and the next request would have less time; and each answer to a ping would restart it. Put
+/// it above the TLS stream, and limit the time of the handshake.
 ///
 /// The time is 2 s more than the receiver has for an answer, and 10 s at least. A route of the application that takes
 /// longer before it begins to answer, such as a large upload, needs a longer one.

@@ -50,8 +50,11 @@ pub(super) fn read(variable: &str, named_by: &str, path: &str) -> Result<String,
     Ok(value.to_owned())
 }
 
-/// A path that is absolute or leads somewhere. Anything else may be the secret itself, set by mistake.
+/// A path of a file that exists, or could in a folder that does. Anything else may be the secret itself, set by mistake;
+/// Base64 may begin with `/`, so the root is no such folder.
 pub(super) fn shown(path: &str) -> String {
-    let is_path = Path::new(path).is_absolute() || Path::new(path).exists();
+    let path = Path::new(path);
+    let in_folder = |parent: &Path| parent.parent().is_some() && parent.is_dir();
+    let is_path = path.exists() || path.parent().is_some_and(in_folder);
     if is_path { format!("{path:?}") } else { "(value not shown)".to_owned() }
 }

@@ -87,7 +87,8 @@ fn a_file_that_cannot_be_read_is_named() {
             assert!(error.to_string().starts_with(&format!("{name} {path:?} ")), "{error}");
         }
         // The secret itself, where a path belongs.
-        for secret in [SECRET, "postgres://me:hush@db.example/bank", "X-Auth: hush"] {
+        let base64 = ["/hush+0123456789abcdef0123456789abcd==", "/hush/0123456789/abcdef0123456789abcd=="];
+        for secret in [SECRET, "postgres://me:hush@db.example/bank", "X-Auth: hush", base64[0], base64[1]] {
             let text = read(&[(name, secret)]).unwrap_err().to_string();
             assert!(text.starts_with(&format!("{name} (value not shown) cannot be read")), "{text}");
             assert!(!text.contains("hush"), "{text}");
