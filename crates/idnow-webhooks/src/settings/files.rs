@@ -56,5 +56,5 @@ pub(super) fn shown(path: &str) -> String {
     let path = Path::new(path);
     let in_folder = |parent: &Path| parent.parent().is_some() && parent.is_dir();
     let is_path = path.exists() || path.parent().is_some_and(in_folder);
-    if is_path { format!("{path:?}") } else { "(value not shown)".to_owned() }
+    if is_path { format!("{:?}", path.to_string_lossy()) } else { "(value not shown)".to_owned() }
 }
