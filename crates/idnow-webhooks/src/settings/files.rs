@@ -53,8 +53,8 @@ pub(super) fn read(variable: &str, named_by: &str, path: &str) -> Result<String,
 /// A path of a file that exists, or could in a folder that does. Anything else may be the secret itself, set by mistake;
 /// Base64 may begin with `/`, so the root is no such folder.
 pub(super) fn shown(path: &str) -> String {
-    let path = Path::new(path);
+    let file = Path::new(path);
     let in_folder = |parent: &Path| parent.parent().is_some() && parent.is_dir();
-    let is_path = path.exists() || path.parent().is_some_and(in_folder);
-    if is_path { format!("{:?}", path.to_string_lossy()) } else { "(value not shown)".to_owned() }
+    let is_path = file.exists() || file.parent().is_some_and(in_folder);
+    if is_path { format!("{path:?}") } else { "(value not shown)".to_owned() }
 }
