@@ -56,9 +56,9 @@ fn panics_are_logged_too() {
         let _entered = span.enter();
         span.record("field", tracing::field::display(Panics));
     });
-    let began = std::time::Instant::now();
+    let started = std::time::Instant::now();
     while !in_the_subscriber.is_finished() {
-        assert!(began.elapsed() < Duration::from_secs(20), "a panic in the subscriber waits for itself");
+        assert!(started.elapsed() < Duration::from_secs(20), "a panic in the subscriber waits for itself");
         std::thread::sleep(Duration::from_millis(1));
     }
     in_the_subscriber.join().unwrap_err();
