@@ -23,7 +23,7 @@ use super::{DEPLOYABLE, World, post_when_ready, world};
 const CLOSED_WITHIN: Duration = Duration::from_secs(21);
 const HEAD: &str = "POST /webhooks/idnow HTTP/1.1\r\nhost: x\r\n";
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The beginning of the record of a ClientHello.
+/// The beginning of the record of a `ClientHello`.
 const HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, 7, 7, 7];
 const NO_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
