@@ -122,20 +122,18 @@ async fn with_keys_behind_a_proxy_and_a_database() {
             ("SSL_CERT_FILE", authority.to_str().unwrap().to_owned()),
         ]);
         let running = start(Program::Package(name), &variables);
-        for protocol in protocols {
-            for (header, expected) in [(secret("header"), 200), (secret("wrong"), 401)] {
-                let token = provider.token(&SampleEvent::completed().set("payload.note", secret("data")));
-                let mut status = post(&running, *protocol, token.clone(), &header).await;
-                // The first keys may not be here yet.
-                for _ in 0..200 {
-                    if status != 503 {
-                        break;
-                    }
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                    status = post(&running, *protocol, token.clone(), &header).await;
+        for (header, expected) in [(secret("header"), 200), (secret("wrong"), 401)] {
+            let token = provider.token(&SampleEvent::completed().set("payload.note", secret("data")));
+            let mut status = post(&running, token.clone(), &header).await;
+            // The first keys may not be here yet.
+            for _ in 0..200 {
+                if status != 503 {
+                    break;
                 }
-                assert_eq!(status, expected, "{name} {protocol:?}");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                status = post(&running, token.clone(), &header).await;
             }
+            assert_eq!(status, expected, "{name}");
         }
         assert!(proxy.forwarded() > 0, "{name}: the keys did not come through the proxy");
         let targets = ["mio::poll", "sqlx::query", "reqwest::connect", "hyper_util::client"];
