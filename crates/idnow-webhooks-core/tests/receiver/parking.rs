@@ -93,12 +93,12 @@ async fn nothing_is_parked_without_a_signature_that_holds() {
 async fn a_key_that_is_not_published_admits_nothing() {
     let (ours, test) = (Provider::new(), SigningKey::shared_other());
     // Not the provider: somebody who has the key of a test, and writes the issuer and audience of production.
-    let forger = Provider::new().with_key(test.clone());
+    let impostor = Provider::new().with_key(test.clone());
     let store = Arc::new(MemoryStore::new());
     // For a while, the receiver was set up with the key set of a test, and with another issuer.
     let wrong = Provider::new().with_key(test).with_issuer("https://sandbox.example/oidc");
     let misconfigured = wrong.receiver().queued(Arc::clone(&store)).build().unwrap();
-    let forged = forger.token(&SampleEvent::completed());
+    let forged = impostor.token(&SampleEvent::completed());
     assert_eq!(post(&misconfigured, &[], forged.clone()).await.code(), "wrong_issuer");
 
     // Corrected: only the provider's key counts.

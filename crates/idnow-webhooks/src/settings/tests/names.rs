@@ -119,7 +119,7 @@ fn unknown_names_are_reported_but_for_those_that_kubernetes_sets() {
 #[test]
 fn no_variable_has_a_name_that_kubernetes_sets() {
     for variable in VARIABLES {
-        assert_eq!(crate::settings::names::ServiceName::find(variable.name), None, "{}", variable.name);
+        assert_eq!(names::ServiceName::find(variable.name), None, "{}", variable.name);
     }
 }
 
