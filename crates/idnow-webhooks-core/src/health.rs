@@ -31,7 +31,8 @@ pub struct Health {
 pub struct KeysHealth {
     /// How many there are that may still be used. Without any, every delivery is answered 503.
     pub usable: usize,
-    /// How long ago they were fetched. `None` without keys, and for those that never change.
+    /// How old they can be at most: how long ago their retrieval began, and how long a cache in between may have had
+    /// them before. `None` without keys, and for those that never change.
     #[serde(serialize_with = "seconds")]
     pub age: Option<Duration>,
 }

@@ -15,7 +15,7 @@ struct Metadata {
     jwks_uri: String,
 }
 
-/// Where the keys are, and what else is told of the document that says so.
+/// Where the keys are, and what the log says of the document that names them.
 pub(crate) struct KeyUrl {
     pub(crate) url: Url,
     /// For how long a cache in between had known that.

@@ -85,7 +85,7 @@ impl Observer {
         count("ok", took);
     }
 
-    /// Once: it works, and only whoever runs the server can change it.
+    /// Logged once: it works, and only the operator of the key server can change it.
     pub(crate) fn compressed(&mut self) {
         if !std::mem::replace(&mut self.compressed, true) {
             info!(

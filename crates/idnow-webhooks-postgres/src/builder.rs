@@ -1,15 +1,15 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use idnow_webhooks_core::Clock;
 use idnow_webhooks_core::store::Retention;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Mutex, Notify};
 
+use crate::address::connect_options;
 use crate::connections::Connections;
 use crate::core::{Bell, Core};
 use crate::error::{ConnectError, explain};
@@ -98,10 +98,7 @@ impl PostgresStoreBuilder {
     pub async fn connect(self, url: &str) -> Result<PostgresStore, ConnectError> {
         self.check()?;
         Runtime::try_current().map_err(|_| ConnectError::NoRuntime)?;
-        let mut options = PgConnectOptions::from_str(url).map_err(|error| match error {
-            sqlx::Error::Configuration(source) => ConnectError::Address(source.to_string()),
-            error => ConnectError::Address(error.to_string()),
-        })?;
+        let mut options = connect_options(url)?;
         if options.get_application_name().is_none() {
             options = options.application_name("idnow-webhooks");
         }

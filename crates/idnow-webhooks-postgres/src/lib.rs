@@ -26,6 +26,7 @@
 //! [`EventStore`]: idnow_webhooks_core::store::EventStore
 //! [`StoreError::Unavailable`]: idnow_webhooks_core::store::StoreError::Unavailable
 
+mod address;
 mod begin;
 mod builder;
 mod claim;

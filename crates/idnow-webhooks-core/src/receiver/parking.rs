@@ -31,8 +31,8 @@ pub struct AdmitOptions {
     /// Judges the token by the time of its issue, by the provider's clock, and not by the time of its receipt: for tokens
     /// that were refused because the receiver's clock was wrong, by a day at most (default: no).
     ///
-    /// Then an old token that somebody recorded and sent again is not told from one of the wrong clock: name the tokens
-    /// that you mean.
+    /// Then an old token that somebody recorded and sent again looks the same as one that a wrong clock refused: name the
+    /// tokens that you mean.
     pub as_of_issue: bool,
     /// Believes the public key that verified the token when it came, even if it is not published any more (default: no).
     ///
@@ -63,7 +63,7 @@ impl AdmitOptions {
 
 impl Inner {
     /// Keeps the token, in queued mode; inline there is no queue to put it into later. The provider sends it again whether
-    /// or not this works, so nobody is told but the log.
+    /// or not this works, so only the log says so.
     pub(super) async fn park(&self, mismatch: &Mismatch, limit: Duration) {
         let Intake::Queued(store) = &self.intake else { return };
         let token = &mismatch.token;

@@ -143,7 +143,7 @@ impl Verifier {
 
     /// Verifies a compact token, as of `now`.
     ///
-    /// The signature comes first: nothing that a token says is believed, or told apart, before it holds.
+    /// The signature comes first: nothing that a token says is believed, or decides the answer, before it holds.
     ///
     /// # Errors
     ///

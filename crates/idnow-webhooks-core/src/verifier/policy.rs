@@ -98,8 +98,8 @@ impl VerifierBuilder {
 
     /// Accepts only events of this flow (`payload.flowId`; default: any). Call it again for another one.
     ///
-    /// The audience is a URL that whoever configures an endpoint at the provider types in, so events of another customer
-    /// may name yours. The flow tells whose they are.
+    /// The audience is a URL that somebody typed in when they configured an endpoint at the provider, so events of
+    /// another customer may name yours. The flow shows whose they are.
     pub fn expected_flow(mut self, flow: impl Into<String>) -> Self {
         self.flows.push(flow.into());
         self

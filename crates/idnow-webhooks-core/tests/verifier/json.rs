@@ -192,5 +192,5 @@ fn errors_say_where_and_never_what() {
         ("unusable_claims", "claim `iss` has the wrong type or range".into())
     );
     let error = unusable(signed(&header(), r#"{"iss":"s3cret","iss":"s3cret"}"#));
-    assert_eq!(error.to_string(), "the claims cannot be read: duplicate field `iss` (line 1, column 21)");
+    assert_eq!(error.to_string(), "the claims cannot be read: duplicate field `iss` (line 1, column 31)");
 }

@@ -84,7 +84,7 @@ async fn another_key_under_an_old_id_is_brought_on_demand() {
     assert!(old != new && thumbprints(&source.current()) == new, "{old:?} {new:?}");
 }
 
-/// What makes whoever sees a false signature fetch, and what tells him not to.
+/// Who sees a false signature fetches keys only if these are old.
 #[tokio::test]
 async fn the_age_is_that_of_what_was_published() {
     let second = Duration::from_secs(1);

@@ -50,9 +50,9 @@ impl Settings {
         let anybodys = self.expected_flows.is_empty() && self.required_headers.is_empty();
         if anybodys && self.is_production() {
             risks.push(
-                "neither IDNOW_EXPECTED_FLOWS nor IDNOW_REQUIRED_HEADERS is set: whoever configures an endpoint at the \
-                 provider types in its URL, so another customer could have genuine events of theirs sent here, and they \
-                 would be accepted"
+                "neither IDNOW_EXPECTED_FLOWS nor IDNOW_REQUIRED_HEADERS is set: anybody who configures an endpoint at \
+                 the provider can enter this URL, so another customer could have genuine events of theirs sent here, and \
+                 they would be accepted"
                     .to_owned(),
             );
         }

@@ -74,7 +74,7 @@ pub(crate) async fn an_offer_of_websocket_beside_a_body(on: Target) {
 }
 
 /// A client may offer another protocol, and a proxy may say that there is an offer where there is none. The offer is passed
-/// over; whoever does not keep the connection then says so, and does not fail the next delivery on it.
+/// over; a server that does not keep the connection then says so, and does not fail the next delivery on it.
 pub(crate) async fn goes_on_or_says_that_it_closes_after_an_offer_to_upgrade(on: Target) {
     let stage = Stage::new(on);
     let offers: [&[&str]; 4] = [

@@ -107,7 +107,7 @@ pub(crate) async fn the_oldest_first_and_page_by_page(on: Stage) {
         let Some(last) = page.last() else { break };
         after = last.position;
         for token in page {
-            // As whoever admits them does.
+            // As `inbox admit` does.
             assert!(on.store.unpark(&token.id).await.unwrap());
             seen.push(token.id);
         }
@@ -116,7 +116,7 @@ pub(crate) async fn the_oldest_first_and_page_by_page(on: Stage) {
     assert_eq!(ids_parked(&on).await, [""; 0]);
 }
 
-/// Otherwise whoever pages would miss one.
+/// Otherwise a reader that pages through them would miss one.
 pub(crate) async fn no_position_is_given_twice(mut on: Stage) {
     let mut last = 0;
     for number in 0..6 {
