@@ -92,11 +92,9 @@ fn on_damaged_signatures_all_agree() {
             let mut damaged = signature.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(damaged));
-            assert_eq!(
-                verify(&token, &keys, algorithm).unwrap_err().code(),
-                "false_signature",
-                "{algorithm} {bit}"
-            );
+            // A token made with a shared secret names no key, so it may be of another one.
+            let expected = if algorithm.is_hmac() { "unknown_key" } else { "false_signature" };
+            assert_eq!(verify(&token, &keys, algorithm).unwrap_err().code(), expected, "{algorithm} {bit}");
             for (name, backend) in backends() {
                 assert!(!believed_by(backend, &token, &theirs, algorithm), "{algorithm} {name} {bit}");
             }
