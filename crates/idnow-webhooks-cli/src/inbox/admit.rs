@@ -1,4 +1,4 @@
-//! `admit` and `unpark`: what becomes of parked tokens.
+//! `admit` and `unpark`: puts parked tokens into the queue, or forgets them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -70,7 +70,7 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Capture {
     }
 }
 
-/// A log that panics whenever it is told something with these words; with none, at everything.
+/// A log that panics at each line that has these words; without words, at each line.
 struct Broken(&'static str);
 
 impl<S: Subscriber> Layer<S> for Broken {
