@@ -380,6 +380,7 @@ async fn a_receiver_is_set_up_from_a_key_file_and_a_missing_file_stops_the_start
     assert!(error.starts_with("IDNOW_JWKS_FILE") && error.contains(file), "{error}");
 }
 
+#[cfg(feature = "jwks")]
 #[tokio::test]
 #[ignore = "run by the test below, in a process with the variable"]
 async fn a_proxy_of_the_environment() {
@@ -387,6 +388,7 @@ async fn a_proxy_of_the_environment() {
     println!("refused: {}", settings.inline(EventRouter::new()).await.unwrap_err());
 }
 
+#[cfg(feature = "jwks")]
 #[test]
 fn a_proxy_that_is_no_url_stops_the_start_and_is_named_and_not_shown() {
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
