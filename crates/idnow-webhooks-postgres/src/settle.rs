@@ -211,7 +211,7 @@ async fn settle(core: &Core, batch: &[Waiting]) -> Result<Vec<bool>, sqlx::Error
         }
     }
     let again = |(at, waiting): &(usize, &Waiting)| {
-        !held.contains(at) && matches!(waiting.settlement, Settlement::Complete)
+        !held.contains(at) && matches!(waiting.settlement, Settlement::Complete | Settlement::Extend { .. })
     };
     let again: Vec<_> = batch.iter().enumerate().filter(again).collect();
     let completed = completed(&mut work, again.iter().map(|(_, waiting)| waiting.run())).await?;

@@ -181,13 +181,14 @@ impl Stage {
     /// Asserts that no call succeeds under this lease, and that none changes anything.
     pub async fn assert_lost(&self, lease: &Lease) {
         self.assert_lost_but_for_completion(lease).await;
+        assert_is_lost(self.store.extend(lease, LEASE).await, lease);
         assert_is_lost(self.store.complete(lease).await, lease);
     }
 
-    /// As [`assert_lost`](Self::assert_lost), for a lease under which the event was completed: `complete` succeeds.
+    /// As [`assert_lost`](Self::assert_lost), for a lease under which the event was completed: `complete` and `extend`
+    /// succeed, and change nothing.
     pub async fn assert_lost_but_for_completion(&self, lease: &Lease) {
         let before = format!("{:?}", self.store.get(&lease.event_id).await.unwrap());
-        assert_is_lost(self.store.extend(lease, LEASE).await, lease);
         assert_is_lost(self.store.retry(lease, LEASE, "not to be kept").await, lease);
         assert_is_lost(self.store.release(lease).await, lease);
         assert_is_lost(self.store.bury(lease, "not to be kept").await, lease);

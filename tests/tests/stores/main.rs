@@ -129,6 +129,7 @@ macro_rules! subject {
                     an_extension_counts_from_now,
                     an_extension_again_and_again,
                     completion_twice_is_no_error,
+                    an_extension_after_completion_is_no_error_and_changes_nothing,
                     completion_under_another_lease_is_an_error,
                     burial_ends_it,
                     a_retry_ends_it,

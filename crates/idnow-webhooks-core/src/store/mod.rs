@@ -68,7 +68,8 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// finished; [`Order::judge`] says the rest. Two holders that claim at once never get two events of one session.
     async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedEvent>, StoreError>;
 
-    /// The lease now lasts this long from now.
+    /// The lease now lasts this long from now. It is no error if the event was completed under this very lease before,
+    /// by a transaction of its handler: nothing changes then, and the handler runs to its end.
     async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError>;
 
     /// The event is handled, for good; unless the handler has left a transaction for it open, which is

@@ -8,10 +8,10 @@ use crate::unit::{Unit, Work};
 /// What becomes of a lease. Times are microseconds since the epoch, or from now.
 #[derive(Debug)]
 pub(crate) enum Settlement {
+    /// Without effect if it was completed under this very lease before, like the next one.
     Extend {
         lasts: i64,
     },
-    /// Also if it was completed under this very lease before.
     Complete,
     CompleteRunning,
     Retry {
@@ -47,7 +47,7 @@ impl Work for Settle {
             return Ok(true);
         }
         match self.settlement {
-            Settlement::Complete => self.was_completed(unit).await,
+            Settlement::Complete | Settlement::Extend { .. } => self.was_completed(unit).await,
             _ => Ok(false),
         }
     }

@@ -76,6 +76,21 @@ pub(crate) async fn completion_twice_is_no_error(on: Stage) {
     assert_eq!(on.state("a").await, Some(EventState::Completed));
 }
 
+/// A handler's transaction may complete the event long before the handler ends, and the heartbeat goes on until then.
+pub(crate) async fn an_extension_after_completion_is_no_error_and_changes_nothing(on: Stage) {
+    let first = claimed(&on, "a").await;
+    on.at(30);
+    let lease = on.claim_only("a").await.lease;
+    on.complete(&lease).await;
+    let before = format!("{:?}", on.get("a").await);
+    on.at(40);
+    on.store.extend(&lease, LEASE).await.unwrap();
+    assert_eq!(format!("{:?}", on.get("a").await), before);
+    on.assert_lost(&first).await;
+    on.at(1000);
+    on.claim_nothing().await;
+}
+
 pub(crate) async fn completion_under_another_lease_is_an_error(on: Stage) {
     let first = claimed(&on, "a").await;
     on.at(30);

@@ -205,6 +205,9 @@ impl Trial<'_> {
             _ => {
                 let until = now + 30 + wait;
                 let done = store.extend(&lease, LEASE + duration).await;
+                if state == (State::Completed { token: lease.token }) {
+                    return done.unwrap();
+                }
                 ("extend", done, State::Running { until, token: lease.token })
             }
         };

@@ -108,8 +108,10 @@ impl EventStore for MemoryStore {
     async fn extend(&self, lease: &Lease, lasts: Duration) -> Result<(), StoreError> {
         let until = after(self.clock.now(), lasts);
         let mut state = self.state();
-        state.held(lease)?;
-        state.enter(&lease.event_id, Phase::Running { until });
+        if !state.was_completed_under(lease) {
+            state.held(lease)?;
+            state.enter(&lease.event_id, Phase::Running { until });
+        }
         Ok(())
     }
 

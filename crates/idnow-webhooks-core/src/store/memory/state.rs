@@ -56,6 +56,11 @@ impl State {
             .ok_or_else(|| StoreError::LeaseLost(lease.event_id.clone()))
     }
 
+    pub(super) fn was_completed_under(&self, lease: &Lease) -> bool {
+        let record = self.events.get(&lease.event_id).filter(|record| record.token == lease.token);
+        record.is_some_and(|record| record.phase.state() == EventState::Completed)
+    }
+
     /// Inline mode takes every delivery through here and through [`complete`](Self::complete), so the event is
     /// looked up once, and nothing is done for the indexes, which it is not in.
     pub(super) fn begin(

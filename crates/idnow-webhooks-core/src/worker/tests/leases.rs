@@ -26,6 +26,30 @@ async fn a_lease_is_extended_while_the_handler_runs_and_taken_over_after_a_crash
     other.stop().await;
 }
 
+/// A handler that has committed the store's transaction may have more to do.
+#[tokio::test(start_paused = true)]
+async fn a_handler_whose_event_is_completed_under_its_own_lease_runs_to_its_end() {
+    let (store, clock) = store();
+    let (runs, ended) = (Runs::default(), Arc::new(AtomicBool::new(false)));
+    let (own, runs_here, end) = (Arc::clone(&store), runs.clone(), Arc::clone(&ended));
+    let router = EventRouter::new().on_any(move |event| {
+        let (store, end) = (Arc::clone(&own), Arc::clone(&end));
+        runs_here.0.lock().unwrap().push((event.id.clone(), clock.0.elapsed().as_secs()));
+        async move {
+            store.complete(&event.run().unwrap().lease).await?;
+            sleep(60 * SECOND).await;
+            end.store(true, Ordering::SeqCst);
+            Ok(())
+        }
+    });
+    store.insert(event("a")).await.unwrap();
+    let worker = patient(&store, router).lease(9 * SECOND).start().unwrap();
+    sleep(100 * SECOND).await;
+    worker.stop().await;
+    assert!(ended.load(Ordering::SeqCst), "it was stopped by the heartbeat");
+    assert_eq!(runs.seconds().len(), 1);
+}
+
 /// So many seconds ahead of another.
 #[derive(Debug)]
 struct Jumping(TokioClock, Arc<AtomicU32>);
