@@ -33,11 +33,16 @@ pub(crate) async fn tell(core: Arc<Core>, myself: String) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 quietly(|| {
-                    tracing::debug!(error = explain("telling others of new events", &error), "not told");
+                    tracing::debug!(
+                        error = explain("notifying other processes of new events", &error),
+                        "not notified"
+                    );
                 });
             }
             Err(_) => quietly(|| {
-                tracing::debug!("others were not told of new events: the server does not answer");
+                tracing::debug!(
+                    "other processes were not notified of new events: the server does not answer"
+                );
             }),
         }
         tokio::time::sleep(PAUSE).await;

@@ -130,7 +130,7 @@ impl Database {
         let open = Open::new(&self.settings, false).await.map_err(|error| Failure::from(&error))?;
         let path = self.settings.path.display();
         if open.files.origin() == self.pools().files.origin() {
-            quietly(|| tracing::info!(%path, "the event store was opened anew"));
+            quietly(|| tracing::info!(%path, "the event store was reopened"));
         } else {
             quietly(|| {
                 tracing::warn!(

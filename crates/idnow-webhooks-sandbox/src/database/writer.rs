@@ -191,7 +191,7 @@ impl Writer {
         };
         self.shared.read_anew(&self.known, loaded.tally);
         self.connection = Some(connection);
-        tracing::info!("the database was opened anew");
+        tracing::info!("the database was reopened");
         Ok(())
     }
 }
