@@ -9,6 +9,8 @@
 
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chrono::DateTime;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -18,6 +20,8 @@ use idnow_webhooks_core::{Admission, EventRouter, Head, Receiver, RequiredHeader
 use idnow_webhooks_fuzz::{SIGNED_AT, asymmetric, genuine, is_genuine, keys, verifier};
 use idnow_webhooks_testkit::FixedClock;
 use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::runtime::Runtime;
 
 /// From this first byte on the clock is an hour behind.
@@ -93,9 +97,9 @@ fn token(method: &Method, headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Without white space and the quotation marks of a JSON string around it.
+/// Without a byte order mark, white space and the quotation marks of a JSON string around it.
 fn unwrapped(text: &[u8]) -> Vec<u8> {
-    let text = text.trim_ascii();
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
     if text.first() == Some(&b'"')
         && let Ok(inner) = serde_json::from_slice::<String>(text)
     {
@@ -104,11 +108,21 @@ fn unwrapped(text: &[u8]) -> Vec<u8> {
     text.to_vec()
 }
 
+/// Three segments, the first of which is the header of a signed token. What the others hold decides nothing.
 fn has_compact_form(text: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "alg")]
+        _algorithm: String,
+        #[serde(rename = "kid", default)]
+        _key_id: IgnoredAny,
+    }
     let segments: Vec<_> = text.split(|byte| *byte == b'.').collect();
-    let [header, claims, _] = segments[..] else { return false };
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    !header.is_empty() && !claims.is_empty() && text.iter().all(plain)
+    let [header, _, _] = segments[..] else { return false };
+    URL_SAFE_NO_PAD.decode(header).is_ok_and(|header| {
+        // Derived code would read an array as well.
+        header.trim_ascii_start().first() == Some(&b'{') && serde_json::from_slice::<Header>(&header).is_ok()
+    })
 }
 
 fuzz_target!(|bytes: &[u8]| {
